@@ -1,0 +1,99 @@
+/* unmix/factor.h - singular values and non-negative matrix factorisation of a scan, streamed.
+ *
+ * X (N positions x M pixels, excluded rows and columns left out) is never held; every pass reads the
+ * matrix once. Weights (Keenan & Kotula 2004): x'_pq = x_pq / sqrt(a_p b_q), a and b the row and column
+ * sums over unmasked entries, 0/0 = 0; undone on output. */
+#ifndef UNMIX_FACTOR_H
+#define UNMIX_FACTOR_H
+
+#include "unmix/model.h"
+#include "unmix/prep.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum um_weights { UM_WEIGHTS_AUTO, UM_WEIGHTS_POISSON, UM_WEIGHTS_NONE } um_weights;
+
+typedef enum um_negative { UM_NEGATIVE_ERROR, UM_NEGATIVE_CLIP } um_negative;
+
+typedef struct um_svd_options {
+    int64_t k;             /* components kept */
+    um_weights weights;    /* auto = Poisson for counts */
+    int power_iterations;  /* extra reads; negative = until the values are stable (at most 8) */
+    int oversampling;      /* extra random directions; 0 = 10 + k/2 */
+} um_svd_options;
+
+typedef struct um_svd_result {
+    um_model *model;         /* U diag(s) as loadings, V as factors, in the data's units; sign: the
+                                entry of largest magnitude of each pattern is positive */
+    int64_t count;           /* singular values computed (>= k) */
+    double *singular_values; /* of the (weighted) matrix */
+    double total_variance;   /* sum of all squared singular values = ||X'||_F^2 */
+    int64_t elbow;           /* number of components at the elbow of the scree curve */
+    double noise_edge;       /* sqrt(N) + sqrt(M) with Poisson weights (normalised so), else NaN */
+    bool weighted;
+    int64_t passes;
+    double seconds;
+} um_svd_result;
+
+/* Randomised block subspace iteration, each power iteration one read (Y = X W, C = Y'X, S = Y'Y in one
+ * visit). Memory l*(N + 3M) floats and doubles, l = k + oversampling. */
+UM_CHECK UM_API um_status um_svd(um_matrix *matrix, const um_svd_options *options,
+                                 um_svd_result **out);
+UM_API void um_svd_result_free(um_svd_result *result);
+/* Elbow: farthest point from the chord of log variance over the first 20 values, as a number of
+ * components (index + 1). */
+UM_API int64_t um_scree_elbow(const double *singular_values, int64_t count);
+
+typedef enum um_start {
+    UM_START_NNDSVD,   /* zeros stay zero */
+    UM_START_NNDSVDA,  /* zeros filled with the mean */
+    UM_START_NNDSVDAR, /* zeros filled with small random values */
+    UM_START_RANDOM,
+    UM_START_FILE
+} um_start;
+
+typedef enum um_normalize { UM_NORMALIZE_SUM, UM_NORMALIZE_MAX, UM_NORMALIZE_NORM } um_normalize;
+
+typedef struct um_nmf_options {
+    int64_t k;
+    um_weights weights;
+    um_start start;          /* default (0) is replaced by UM_START_NNDSVDAR through um_nmf_defaults */
+    const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx) */
+    um_normalize normalize;
+    um_negative negative;
+    double tolerance;        /* of the KKT residual relative to its start */
+    int64_t max_passes;
+    const char *checkpoint;  /* path of the checkpoint file, or NULL */
+    bool resume;             /* go on from the checkpoint if it is there and fits */
+    double checkpoint_seconds; /* least time between checkpoints; 0 = after every pass */
+} um_nmf_options;
+UM_API um_nmf_options um_nmf_defaults(int64_t k);
+
+typedef struct um_nmf_result {
+    um_model *model;         /* ordered by contribution sum(w_c) sum(h_c); arrays and provenance of the
+                                fit are set, provenance of the input is the caller's */
+    bool converged;
+    bool weighted;
+    int64_t iterations, passes; /* passes over the matrix; reads of the source are um_matrix_passes() */
+    double frobenius_error;  /* ||X - WH||_F, original units, unmasked entries */
+    double relative_error;   /* the same / ||X||_F */
+    double weighted_error;   /* in the weighted units; = frobenius_error without weights */
+    double kkt;              /* projected gradient relative to its start */
+    double seconds;
+} um_nmf_result;
+
+/* HALS on rows of W, one exact pass per iteration: with H fixed the rows of W are independent, so one
+ * visit computes A = X H', updates W, and accumulates W'X and W'W; then H is updated from those.
+ * The returned W is the converged non-negative least-squares solution for the returned H, and every
+ * error is of exactly the returned factors.
+ * Memory: k*(2N + 8M) floats. Errors: UM_ERROR_VALUE for NaN or negative data. */
+UM_CHECK UM_API um_status um_nmf(um_matrix *matrix, const um_nmf_options *options,
+                                 um_nmf_result **out);
+UM_API void um_nmf_result_free(um_nmf_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

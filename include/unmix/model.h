@@ -1,0 +1,74 @@
+/* unmix/model.h - the result of a factorisation, with its masks, calibration and provenance.
+ *
+ * X ~ loadings . factors, in the units of the data: X is (ny*nx) x (ky*kx), row index y*nx + x,
+ * column index ky*KX + kx. Masks are 1 = EXCLUDED (HyperSpy's meaning); what is excluded holds NaN. */
+#ifndef UNMIX_MODEL_H
+#define UNMIX_MODEL_H
+
+#include "unmix/io.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct um_model um_model;
+
+typedef struct um_model_spec {
+    int64_t k;
+    um_shape shape;
+    um_axis axes[4];
+    const char *method; /* "NMF", "SVD" */
+} um_model_spec;
+
+/* Zeroed factors and loadings. Memory k*(N+M) floats, from the context's budget. */
+UM_CHECK UM_API um_status um_model_create(um_context *ctx, const um_model_spec *spec, um_model **out);
+UM_API void um_model_free(um_model *model);
+
+UM_API int64_t um_model_k(const um_model *model);
+UM_API um_shape um_model_shape(const um_model *model);
+UM_API const um_axis *um_model_axes(const um_model *model); /* four: y, x, ky, kx */
+UM_API const char *um_model_method(const um_model *model);
+UM_API float *um_model_factors(um_model *model);  /* k x (ky*kx), one component after another */
+UM_API float *um_model_loadings(um_model *model); /* (ny*nx) x k */
+/* Masks: ky*kx and ny*nx bytes, 1 = excluded; NULL where nothing is excluded. Setting copies. */
+UM_API const uint8_t *um_model_signal_mask(const um_model *model);
+UM_API const uint8_t *um_model_navigation_mask(const um_model *model);
+UM_CHECK UM_API um_status um_model_set_signal_mask(um_model *model, const uint8_t *mask);
+UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const uint8_t *mask);
+
+/* Named arrays that travel with the model (float64, C order). Names in use:
+ *   singular_values (n), total_variance (), objective_history (passes), objective_history_original,
+ *   explained_variance, explained_variance_ratio (SVD), component_contribution (k)
+ *   sum_pattern, mean_pattern, max_pattern, variance_pattern (ky, kx),
+ *   virtual_bright_field (ny, nx), residual_map (ny, nx) relative rms residual of each pattern,
+ *   residual_map_expected (ny, nx) what counting noise alone would give, residual_pattern (ky, kx)
+ *   mean signed residual, residual_pattern_rms (ky, kx).
+ * Setting copies and replaces; getting returns NULL when absent. */
+UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, int ndim,
+                                             const int64_t *shape, const double *data);
+UM_API const um_array *um_model_array(const um_model *model, const char *name);
+UM_API int um_model_array_count(const um_model *model);
+UM_API const char *um_model_array_name(const um_model *model, int i);
+
+/* Provenance: one JSON object (input path, digest and shape, recipe, options, seed, version, build,
+ * convergence, errors, seconds, peak bytes ...). Setting copies. Getting never gives NULL ("{}"). */
+UM_CHECK UM_API um_status um_model_set_provenance(um_model *model, const char *json);
+UM_API const char *um_model_provenance(const um_model *model);
+
+/* Saves by suffix. `.hspy`: HyperSpy 1.7 and 2.x open it and plot_decomposition_results() works; the
+ * signal's data is `data_link` ("scan.hspy", or "scan.h5:/path": an external link, no copy) or, when
+ * NULL, an empty chunked array of the scan's shape. `.npz`: learning_results.load(). Both carry masks,
+ * arrays and provenance and load again without loss. Atomic. */
+typedef struct um_save_options {
+    const char *data_link;
+    bool overwrite;
+    bool lazy_safe; /* .hspy: factors and loadings as attributes, so that lazy loading can plot */
+} um_save_options;
+UM_CHECK UM_API um_status um_model_save(um_context *ctx, const um_model *model, const char *path,
+                                        const um_save_options *options);
+UM_CHECK UM_API um_status um_model_load(um_context *ctx, const char *path, um_model **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,107 @@
+/* unmix/prep.h - the recipe: what is done to each pattern between the file and the arithmetic, and the
+ * matrix that a source and a recipe make.
+ *
+ * The steps run in one fixed order, each fused into the stream (no intermediate file):
+ *   crop-scan, crop-signal -> hot/dead pixels -> affine -> centre -> background -> friedel -> bin-scan,
+ *   bin-signal -> masks
+ * Everything is set by key and text, the same for INI files ([prep] section), options and the library. */
+#ifndef UNMIX_PREP_H
+#define UNMIX_PREP_H
+
+#include "unmix/io.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct um_recipe um_recipe;
+
+UM_CHECK UM_API um_status um_recipe_create(um_context *ctx, um_recipe **out);
+UM_API void um_recipe_free(um_recipe *recipe);
+/* One step by its key ("bin-signal", "4"). um_recipe_keys() lists keys with the help text that the
+ * command line shows. UM_ERROR_ARGUMENT with the accepted form when the value does not parse. */
+UM_CHECK UM_API um_status um_recipe_set(um_recipe *recipe, const char *key, const char *value);
+/* Reads the [prep] section of an INI file; unknown keys are errors. */
+UM_CHECK UM_API um_status um_recipe_read(um_recipe *recipe, const char *path);
+/* The recipe as INI text that um_recipe_read() takes back; "" when it does nothing. Owned. */
+UM_API const char *um_recipe_text(um_recipe *recipe);
+
+typedef struct um_recipe_key {
+    const char *key;     /* "crop-scan" */
+    const char *value;   /* form of the value for help: "y0:y1,x0:x1"; NULL for a switch */
+    const char *help;    /* one line */
+} um_recipe_key;
+UM_API const um_recipe_key *um_recipe_keys(size_t *count);
+
+/* A source seen through a recipe: N = ny*nx positions x M = ky*kx pixels, passed over in tiles. */
+typedef struct um_matrix um_matrix;
+
+/* Binds recipe to source: checks shapes, learns what the recipe needs from the data (hot pixels,
+ * direct-beam shifts, automatic masks: one or two passes, with progress). NULL recipe = as it is.
+ * source and ctx must outlive the matrix; the recipe is copied. */
+UM_CHECK UM_API um_status um_matrix_open(um_context *ctx, um_source *source, const um_recipe *recipe,
+                                         um_matrix **out);
+UM_API void um_matrix_free(um_matrix *matrix);
+
+typedef struct um_matrix_info {
+    um_shape shape;      /* after the recipe */
+    um_axis axes[4];     /* after the recipe */
+    um_dtype dtype;      /* of the tiles: the source's where the recipe keeps it, else UM_F32 */
+    bool counts;         /* integers (or sums of integers): Poisson statistics may hold */
+    const uint8_t *signal_mask;     /* ky*kx, 1 = excluded, or NULL */
+    const uint8_t *navigation_mask; /* ny*nx, 1 = excluded, or NULL */
+} um_matrix_info;
+UM_API const um_matrix_info *um_matrix_get_info(const um_matrix *matrix);
+/* What the recipe learned from the data as JSON: hot and dead pixels, shifts (statistics, outlier
+ * positions), mask sizes. Owned by the matrix. */
+UM_API const char *um_matrix_report(const um_matrix *matrix);
+/* Number of passes over the source made so far through this matrix. */
+UM_API int64_t um_matrix_passes(const um_matrix *matrix);
+/* Measured direct-beam positions (y, x in px of the cropped pattern) per scan position in C order:
+ * ny*nx*2 floats in source order after crop-scan, or NULL when the recipe does not centre. */
+UM_API const float *um_matrix_beam_positions(const um_matrix *matrix, int64_t *ny, int64_t *nx);
+
+/* A group of patterns handed to a visitor. Excluded positions are left out; excluded pixels of float
+ * tiles are zero, of integer tiles as stored (give them zero weight). */
+typedef struct um_tile {
+    um_dtype dtype;
+    const void *data;        /* rows x (ky*kx), C order, contiguous */
+    size_t rows;             /* 1 .. UM_GROUP_ROWS */
+    const int64_t *position; /* output position index y*nx + x of each row */
+} um_tile;
+
+/* A visitor is called with groups of at most UM_GROUP_ROWS patterns. Positions are passed in a fixed
+ * order and cut into fixed groups and segments that depend on the file and the recipe only. The groups
+ * of one segment are visited in order by one worker with that worker's state; then merge() runs,
+ * segments strictly in order, and must fold the state into the result and clear it. So results are
+ * the same bits for any number of threads, tile size and memory budget. */
+enum { UM_GROUP_ROWS = 32 };
+typedef struct um_visitor {
+    um_status (*start)(void *user, void **state); /* one per worker; NULL = no state */
+    um_status (*visit)(void *user, void *state, const um_tile *tile);
+    um_status (*merge)(void *user, void *state); /* may be NULL */
+    void (*stop)(void *user, void *state);       /* frees the state; may be NULL */
+} um_visitor;
+
+/* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and
+ * the prepared patterns of one tile, sized to what is left of the budget. */
+UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
+                                         const um_visitor *visitor, void *user);
+
+/* Sums over everything that is not excluded, made in one pass; f64 accumulation, exact for integers
+ * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). */
+typedef struct um_sums {
+    int64_t positions;       /* not excluded */
+    double total, minimum, maximum, total_squares;
+    int64_t not_finite, negative;           /* entries at unmasked pixels */
+    int64_t first_bad_position, first_bad_pixel; /* of the first such entry, -1 if none */
+    double *sum_pattern, *square_pattern, *max_pattern;
+    double *sum_map, *square_map; /* over unmasked pixels */
+} um_sums;
+UM_CHECK UM_API um_status um_matrix_sums(um_matrix *matrix, um_sums **out);
+UM_API void um_sums_free(um_sums *sums);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,29 @@
+/* unmix/report.h - a self-contained HTML page about a result: something one attaches to a paper. */
+#ifndef UNMIX_REPORT_H
+#define UNMIX_REPORT_H
+
+#include "unmix/model.h"
+#include "unmix/verify.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct um_report_options {
+    const char *title;       /* NULL = from the input's name */
+    const um_score *score;   /* against a truth, may be NULL */
+    const char *const *notes; /* lines shown at the top, may be NULL */
+    int note_count;
+    bool overwrite;
+} um_report_options;
+
+/* Mean and maximum pattern, virtual bright field, scree, every component (pattern on a log scale with
+ * the mask shown, loading map with scale bar), residual map and pattern, numbers of the fit, provenance, how to
+ * reproduce. Pictures are embedded; no network, no scripts needed. Atomic. */
+UM_CHECK UM_API um_status um_report_write(um_context *ctx, um_model *model, const char *path,
+                                          const um_report_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

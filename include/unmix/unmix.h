@@ -1,0 +1,15 @@
+/* unmix/unmix.h - everything. */
+#ifndef UNMIX_UNMIX_H
+#define UNMIX_UNMIX_H
+
+#include "unmix/base.h"
+#include "unmix/factor.h"
+#include "unmix/image.h"
+#include "unmix/io.h"
+#include "unmix/model.h"
+#include "unmix/prep.h"
+#include "unmix/report.h"
+#include "unmix/simulate.h"
+#include "unmix/verify.h"
+
+#endif

@@ -1,0 +1,104 @@
+/* How a format joins io: one file, one row in the table of formats. */
+#ifndef UM_IO_INTERNAL_H
+#define UM_IO_INTERNAL_H
+
+#include "base_internal.h"
+#include "unmix/io.h"
+
+#include <jansson.h>
+
+/* A file while its format is being found. */
+typedef struct um_probe {
+    const char *path;         /* of the file alone */
+    const char *dataset;      /* after "file:" or NULL */
+    unsigned char head[4096]; /* first bytes */
+    size_t head_size;
+    int64_t file_size;
+} um_probe;
+
+/* Formats are asked in the order of the table; the first that recognises the head opens the file. */
+typedef struct um_format {
+    const char *name;
+    bool (*recognise)(const um_probe *probe, const um_open_options *options);
+    /* Fills source->info (path excepted), metadata, ops and state. On failure it has set the message;
+     * close() is called whenever state was set. Must check every size against probe->file_size before
+     * anything is allocated by it. */
+    um_status (*open)(um_context *ctx, const um_probe *probe, const um_open_options *options,
+                      um_source *source);
+} um_format;
+
+typedef struct um_source_ops {
+    /* rect lies inside the shape and inside the positions present. Thread-safe. */
+    um_status (*read)(um_source *source, um_rect rect, void *dst);
+    void (*close)(um_source *source);
+} um_source_ops;
+
+struct um_source {
+    um_context *ctx;
+    um_source_info info;
+    char *path;
+    json_t *metadata; /* object; made by the format */
+    char *metadata_text;
+    const um_source_ops *ops;
+    void *state;
+};
+
+extern const um_format um_format_hdf5; /* hspy, emd, fpd and any dataset */
+extern const um_format um_format_blo;
+extern const um_format um_format_mib;
+extern const um_format um_format_npy;
+extern const um_format um_format_raw;
+
+/* Sink formats by suffix; the same contract as sources. */
+typedef struct um_sink_ops {
+    um_status (*write)(um_sink *sink, um_rect rect, const void *patterns);
+    um_status (*finish)(um_sink *sink); /* flush and close PART; the caller renames */
+    void (*abandon)(um_sink *sink);     /* close without care; the caller removes PART */
+} um_sink_ops;
+
+struct um_sink {
+    um_context *ctx;
+    char *path, *part;
+    um_shape shape;
+    um_dtype dtype;
+    const um_sink_ops *ops;
+    void *state;
+    bool committed;
+};
+
+typedef struct um_sink_format {
+    const char *suffix;
+    um_status (*create)(um_context *ctx, const um_sink_spec *spec, um_sink *sink);
+} um_sink_format;
+extern const um_sink_format um_sink_format_hspy;
+extern const um_sink_format um_sink_format_npy;
+
+/* ---- shared helpers of the readers ---------------------------------------------------------- */
+
+/* Default axes: names y x ky kx, scale 1, offset 0, units "" (pixels). Sizes from shape. */
+void um_axes_default(um_axis axes[4], um_shape shape);
+void um_axis_set(um_axis *axis, const char *name, double scale, double offset, const char *units);
+/* Applies options->scan_* (or keeps ny, nx), checks ny*nx against `patterns` found in the file, and
+ * positions_present / allow_short. Sets info.shape.ny/nx, positions_present. The message tells shapes
+ * that would fit. */
+um_status um_scan_shape(um_context *ctx, const um_probe *probe, const um_open_options *options,
+                        int64_t ny, int64_t nx, int64_t patterns, um_source *source);
+um_status um_pread_all(um_context *ctx, const char *path, int fd, void *dst, size_t count,
+                       int64_t offset);
+void um_swap_bytes(void *data, size_t count, size_t width);
+
+/* Patterns at offset + p*stride of one file, `width`-byte pixels, optionally big-endian: what .blo,
+ * .mib (processed), .npy and flat raw files share. Reads whole runs where stride = pattern size. */
+typedef struct um_frames {
+    int fd;
+    int64_t offset, stride; /* bytes */
+    bool big_endian;
+} um_frames;
+um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst);
+
+/* PATH.part opened for writing, refusing an existing PATH unless overwrite; and the end of it: fsync,
+ * rename, fsync of the folder. */
+um_status um_part_begin(um_context *ctx, const char *path, bool overwrite, char **part);
+um_status um_part_commit(um_context *ctx, const char *part, const char *path);
+
+#endif

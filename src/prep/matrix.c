@@ -1,0 +1,388 @@
+/* The streaming order and the pass.
+ *
+ * Order: the output scan is cut into blocks (rectangles of positions that are read at once: chunks of a
+ * chunked file, runs of rows otherwise), blocks into groups of UM_GROUP_ROWS positions, and the list of
+ * blocks into at most SEGMENTS segments. All of it follows from the file and the recipe, never from
+ * threads or memory, so every reduction has one order. A worker takes a segment, reads its blocks (or,
+ * when the budget is small, whole rows of groups of a block), and visits group by group. */
+#include "prep_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEGMENTS = 64 };
+static const size_t BLOCK_BYTES = (size_t)4 << 20; /* aim for blocks of row-major files */
+
+struct um_matrix {
+    um_context *ctx;
+    um_source *source;
+    um_prep *prep;
+    um_prep_layout layout;
+    um_matrix_info info;
+    int64_t block_ny, block_nx;   /* output positions per block */
+    int64_t blocks_y, blocks_x;   /* grid of blocks */
+    int64_t segment_blocks, segments;
+    int64_t passes;
+    char *report;
+};
+
+typedef struct pass_worker {
+    void *raw, *prepared, *scratch;
+    void *group;       /* gathered rows when excluded positions leave gaps */
+    int64_t *positions;
+    void *state;
+    bool started;
+} pass_worker;
+
+typedef struct pass {
+    um_matrix *matrix;
+    const um_visitor *visitor;
+    void *user;
+    pass_worker *workers;
+    int64_t part_positions; /* most output positions read at once */
+    size_t raw_pattern, out_pattern; /* bytes */
+} pass;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Blocks for files whose patterns lie one after another: runs inside a scan row, or whole rows. */
+static void choose_row_blocks(um_matrix *m, size_t pattern_bytes)
+{
+    int64_t bin2 = m->layout.scan_bin * m->layout.scan_bin;
+    int64_t want = (int64_t)(BLOCK_BYTES / (pattern_bytes * (size_t)bin2 + 1)) + 1;
+    want = ceil_div(want, UM_GROUP_ROWS) * UM_GROUP_ROWS;
+    int64_t nx = m->layout.out.nx;
+    if (want >= nx) {
+        m->block_nx = nx;
+        m->block_ny = min_i64(want / nx, m->layout.out.ny);
+    } else {
+        m->block_nx = want;
+        m->block_ny = 1;
+    }
+}
+
+static void choose_blocks(um_matrix *m)
+{
+    const um_source_info *info = um_source_get_info(m->source);
+    size_t pattern_bytes =
+        (size_t)(info->shape.ky * info->shape.kx) * um_dtype_size(info->dtype);
+    int64_t bin = m->layout.scan_bin;
+    bool chunked = info->block_ny > 1 || info->block_nx < info->shape.nx;
+    bool aligned = m->layout.crop_y0 % info->block_ny == 0 && m->layout.crop_x0 % info->block_nx == 0;
+    if (chunked && aligned) {
+        m->block_ny = min_i64(ceil_div(info->block_ny, bin), m->layout.out.ny);
+        m->block_nx = min_i64(ceil_div(info->block_nx, bin), m->layout.out.nx);
+        /* A chunk per pattern (or a few) is as good as a run of patterns. */
+        while (m->block_nx < m->layout.out.nx &&
+               (size_t)(m->block_ny * m->block_nx * bin * bin) * pattern_bytes < BLOCK_BYTES / 2) {
+            m->block_nx = min_i64(2 * m->block_nx, m->layout.out.nx);
+        }
+    } else {
+        choose_row_blocks(m, pattern_bytes);
+    }
+    m->blocks_y = ceil_div(m->layout.out.ny, m->block_ny);
+    m->blocks_x = ceil_div(m->layout.out.nx, m->block_nx);
+    int64_t blocks = m->blocks_y * m->blocks_x;
+    m->segment_blocks = ceil_div(blocks, SEGMENTS);
+    m->segments = ceil_div(blocks, m->segment_blocks);
+}
+
+um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out)
+{
+    *out = NULL;
+    um_matrix *m = calloc(1, sizeof *m);
+    if (m == NULL) {
+        um_prep_free(prep);
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a matrix");
+    }
+    m->ctx = ctx;
+    m->source = source;
+    m->prep = prep;
+    m->layout = *um_prep_get_layout(prep);
+    m->info = (um_matrix_info){
+        .shape = m->layout.out,
+        .dtype = m->layout.dtype,
+        .counts = m->layout.counts,
+        .signal_mask = um_prep_signal_mask(prep),
+        .navigation_mask = um_prep_navigation_mask(prep),
+    };
+    memcpy(m->info.axes, m->layout.axes, sizeof m->info.axes);
+    m->passes = um_prep_passes(prep);
+    choose_blocks(m);
+    *out = m;
+    return UM_OK;
+}
+
+um_status um_matrix_open(um_context *ctx, um_source *source, const um_recipe *recipe,
+                         um_matrix **out)
+{
+    *out = NULL;
+    um_prep *prep = NULL;
+    UM_TRY(um_prep_bind(ctx, source, recipe, &prep));
+    return um_matrix_from_prep(ctx, source, prep, out);
+}
+
+void um_matrix_free(um_matrix *matrix)
+{
+    if (matrix == NULL) {
+        return;
+    }
+    um_prep_free(matrix->prep);
+    free(matrix->report);
+    free(matrix);
+}
+
+const um_matrix_info *um_matrix_get_info(const um_matrix *matrix)
+{
+    return &matrix->info;
+}
+
+int64_t um_matrix_passes(const um_matrix *matrix)
+{
+    return matrix->passes;
+}
+
+const char *um_matrix_report(const um_matrix *matrix)
+{
+    um_matrix *m = (um_matrix *)matrix; /* the text is made once, on demand */
+    if (m->report == NULL) {
+        m->report = json_dumps(um_prep_report(m->prep), JSON_COMPACT);
+    }
+    return m->report != NULL ? m->report : "{}";
+}
+
+const float *um_matrix_beam_positions(const um_matrix *matrix, int64_t *ny, int64_t *nx)
+{
+    *ny = matrix->layout.in.ny;
+    *nx = matrix->layout.in.nx;
+    return um_prep_beam_positions(matrix->prep);
+}
+
+/* ---- the pass ------------------------------------------------------------------------------- */
+
+static um_status visit_group(pass *p, pass_worker *w, const void *data, size_t rows)
+{
+    um_tile tile = {p->matrix->info.dtype, data, rows, w->positions};
+    return p->visitor->visit(p->user, w->state, &tile);
+}
+
+/* Visits the `count` prepared patterns at w->prepared, of the block's positions first, first+1, ...
+ * in row-major order inside `block`. Group borders lie at multiples of UM_GROUP_ROWS in the block. */
+static um_status visit_part(pass *p, pass_worker *w, um_rect block, int64_t first, int64_t count)
+{
+    const um_matrix *m = p->matrix;
+    const uint8_t *mask = m->info.navigation_mask;
+    for (int64_t g = 0; g < count; g += UM_GROUP_ROWS) {
+        int64_t rows = min_i64(UM_GROUP_ROWS, count - g);
+        size_t kept = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t i = first + g + r;
+            int64_t position =
+                (block.y0 + i / block.nx) * m->layout.out.nx + block.x0 + i % block.nx;
+            if (mask == NULL || mask[position] == 0) {
+                w->positions[kept++] = position;
+            }
+        }
+        const char *data = (const char *)w->prepared + (size_t)g * p->out_pattern;
+        if (kept > 0 && kept < (size_t)rows) {
+            size_t k = 0;
+            for (int64_t r = 0; r < rows && k < kept; r++) {
+                int64_t i = first + g + r;
+                int64_t position =
+                    (block.y0 + i / block.nx) * m->layout.out.nx + block.x0 + i % block.nx;
+                if (w->positions[k] == position) {
+                    memcpy((char *)w->group + k * p->out_pattern, data + (size_t)r * p->out_pattern,
+                           p->out_pattern);
+                    k++;
+                }
+            }
+            data = w->group;
+        }
+        if (kept > 0) {
+            UM_TRY(visit_group(p, w, data, kept));
+        }
+    }
+    return UM_OK;
+}
+
+static um_status read_prepared(pass *p, pass_worker *w, um_rect out, void *dst)
+{
+    um_matrix *m = p->matrix;
+    int64_t bin = m->layout.scan_bin;
+    um_rect in = {m->layout.crop_y0 + out.y0 * bin, m->layout.crop_x0 + out.x0 * bin, out.ny * bin,
+                  out.nx * bin};
+    if (m->layout.identity) {
+        return um_source_read(m->source, in, dst);
+    }
+    UM_TRY(um_source_read(m->source, in, w->raw));
+    return um_prep_apply(m->prep, out, w->raw, w->scratch, dst);
+}
+
+/* Fills w->prepared with positions first .. first+count-1 of the block: at most three rectangles. */
+static um_status fill_part(pass *p, pass_worker *w, um_rect block, int64_t first, int64_t count)
+{
+    char *dst = w->prepared;
+    while (count > 0) {
+        int64_t y = first / block.nx;
+        int64_t x = first % block.nx;
+        um_rect rect = {block.y0 + y, block.x0 + x, 1, min_i64(block.nx - x, count)};
+        if (x == 0 && count >= block.nx) {
+            rect.ny = count / block.nx;
+        }
+        int64_t taken = rect.ny * rect.nx;
+        UM_TRY(read_prepared(p, w, rect, dst));
+        dst += (size_t)taken * p->out_pattern;
+        first += taken;
+        count -= taken;
+    }
+    return UM_OK;
+}
+
+static um_status pass_block(pass *p, pass_worker *w, int64_t b)
+{
+    const um_matrix *m = p->matrix;
+    um_rect block = {b / m->blocks_x * m->block_ny, b % m->blocks_x * m->block_nx, m->block_ny,
+                     m->block_nx};
+    block.ny = min_i64(block.ny, m->layout.out.ny - block.y0);
+    block.nx = min_i64(block.nx, m->layout.out.nx - block.x0);
+    int64_t total = block.ny * block.nx;
+    for (int64_t first = 0; first < total; first += p->part_positions) {
+        UM_TRY(um_check_cancel(m->ctx));
+        int64_t count = min_i64(p->part_positions, total - first);
+        UM_TRY(fill_part(p, w, block, first, count));
+        UM_TRY(visit_part(p, w, block, first, count));
+        um_progress_add(m->ctx, count);
+    }
+    return UM_OK;
+}
+
+static um_status pass_segment(void *user, int64_t segment, int index)
+{
+    pass *p = user;
+    pass_worker *w = &p->workers[index];
+    const um_matrix *m = p->matrix;
+    if (!w->started) {
+        if (p->visitor->start != NULL) {
+            UM_TRY(p->visitor->start(p->user, &w->state));
+        }
+        w->started = true;
+    }
+    int64_t first = segment * m->segment_blocks;
+    int64_t last = min_i64(first + m->segment_blocks, m->blocks_y * m->blocks_x);
+    for (int64_t b = first; b < last; b++) {
+        UM_TRY(pass_block(p, w, b));
+    }
+    return UM_OK;
+}
+
+static um_status merge_segment(void *user, int64_t segment, int index)
+{
+    (void)segment;
+    pass *p = user;
+    return p->visitor->merge == NULL ? UM_OK
+                                     : p->visitor->merge(p->user, p->workers[index].state);
+}
+
+static um_status plan_memory(pass *p, int threads)
+{
+    um_matrix *m = p->matrix;
+    um_context *ctx = m->ctx;
+    size_t bin2 = (size_t)(m->layout.scan_bin * m->layout.scan_bin);
+    size_t per_position =
+        p->out_pattern + (m->layout.identity ? 0 : bin2 * p->raw_pattern);
+    size_t fixed = (UM_GROUP_ROWS * p->out_pattern) + um_prep_scratch_size(m->prep);
+    size_t used = um_context_memory_in_use(ctx);
+    size_t budget = um_context_memory(ctx);
+    size_t room = budget > used ? (budget - used) / (size_t)threads : 0;
+    size_t least = fixed + UM_GROUP_ROWS * per_position;
+    if (room < least) {
+        return um_budget_require(ctx, least * (size_t)threads + 1, "reading the scan");
+    }
+    int64_t block = m->block_ny * m->block_nx;
+    /* Read buffers take at most half of what is left: visitors have state of their own. */
+    size_t groups = (room / 2 > fixed ? (room / 2 - fixed) : 0) / (UM_GROUP_ROWS * per_position);
+    if (groups < 1) {
+        groups = 1;
+    }
+    p->part_positions = min_i64((int64_t)groups * UM_GROUP_ROWS, block);
+    return UM_OK;
+}
+
+static um_status make_worker(pass *p, pass_worker *w)
+{
+    um_matrix *m = p->matrix;
+    um_context *ctx = m->ctx;
+    size_t bin2 = (size_t)(m->layout.scan_bin * m->layout.scan_bin);
+    size_t positions = (size_t)p->part_positions;
+    UM_TRY(um_buffer_alloc(ctx, positions, p->out_pattern, "a tile of patterns", &w->prepared));
+    if (!m->layout.identity) {
+        UM_TRY(um_buffer_alloc(ctx, positions * bin2, p->raw_pattern, "a tile as stored", &w->raw));
+        UM_TRY(um_buffer_alloc(ctx, um_prep_scratch_size(m->prep), 1, "preparation scratch",
+                               &w->scratch));
+    }
+    if (m->info.navigation_mask != NULL) {
+        UM_TRY(um_buffer_alloc(ctx, UM_GROUP_ROWS, p->out_pattern, "a group of patterns",
+                               &w->group));
+    }
+    w->positions = calloc(UM_GROUP_ROWS, sizeof *w->positions);
+    return w->positions != NULL ? UM_OK : um_fail(ctx, UM_ERROR_MEMORY, "no memory for a worker");
+}
+
+static void free_worker(pass *p, pass_worker *w)
+{
+    um_context *ctx = p->matrix->ctx;
+    if (w->started && p->visitor->stop != NULL) {
+        p->visitor->stop(p->user, w->state);
+    }
+    um_buffer_free(ctx, w->raw);
+    um_buffer_free(ctx, w->prepared);
+    um_buffer_free(ctx, w->scratch);
+    um_buffer_free(ctx, w->group);
+    free(w->positions);
+}
+
+um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor, void *user)
+{
+    um_context *ctx = matrix->ctx;
+    const um_source_info *source = um_source_get_info(matrix->source);
+    pass p = {
+        .matrix = matrix,
+        .visitor = visitor,
+        .user = user,
+        .raw_pattern =
+            (size_t)(source->shape.ky * source->shape.kx) * um_dtype_size(source->dtype),
+        .out_pattern = (size_t)(matrix->layout.out.ky * matrix->layout.out.kx) *
+                       um_dtype_size(matrix->layout.dtype),
+    };
+    int threads = (int)min_i64(um_context_threads(ctx), matrix->segments);
+    UM_TRY(plan_memory(&p, threads));
+    p.workers = calloc((size_t)threads, sizeof *p.workers);
+    if (p.workers == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for %d workers", threads);
+    }
+    um_status status = UM_OK;
+    for (int i = 0; status == UM_OK && i < threads; i++) {
+        status = make_worker(&p, &p.workers[i]);
+    }
+    if (status == UM_OK) {
+        um_progress_begin(ctx, stage, "patterns", matrix->layout.out.ny * matrix->layout.out.nx);
+        status = um_pipeline_run(ctx, matrix->segments, threads, pass_segment, merge_segment, &p);
+        um_progress_end(ctx);
+    }
+    for (int i = 0; i < threads; i++) {
+        free_worker(&p, &p.workers[i]);
+    }
+    free(p.workers);
+    if (status == UM_OK) {
+        matrix->passes++;
+    }
+    return status;
+}

@@ -1,0 +1,45 @@
+/* Between the recipe's steps and the matrix that streams them. */
+#ifndef UM_PREP_INTERNAL_H
+#define UM_PREP_INTERNAL_H
+
+#include "base_internal.h"
+#include "unmix/prep.h"
+
+#include <jansson.h>
+
+/* A recipe bound to a source: everything known that a tile needs. */
+typedef struct um_prep um_prep;
+
+typedef struct um_prep_layout {
+    um_shape in;  /* of the source after crop-scan and before anything else: scan part */
+    um_shape out; /* after the recipe */
+    um_axis axes[4];
+    um_dtype dtype; /* of the prepared patterns */
+    bool identity;  /* prepared patterns are the stored ones: nothing to do but read */
+    bool counts;
+    int64_t scan_bin; /* input rows and columns per output position */
+    int64_t crop_y0, crop_x0; /* first source position used */
+} um_prep_layout;
+
+/* Learns what the recipe needs from the data, by passes over an inner matrix. */
+um_status um_prep_bind(um_context *ctx, um_source *source, const um_recipe *recipe, um_prep **out);
+void um_prep_free(um_prep *prep);
+const um_prep_layout *um_prep_get_layout(const um_prep *prep);
+const uint8_t *um_prep_signal_mask(const um_prep *prep);
+const uint8_t *um_prep_navigation_mask(const um_prep *prep);
+const float *um_prep_beam_positions(const um_prep *prep);
+json_t *um_prep_report(const um_prep *prep); /* borrowed */
+int64_t um_prep_passes(const um_prep *prep); /* made while binding */
+
+/* Scratch that one worker needs for um_prep_apply, whatever the rectangle. */
+size_t um_prep_scratch_size(const um_prep *prep);
+/* Prepares the patterns of output rectangle `out` from `raw`: the source's patterns of the rectangle
+ * {crop + out.y0*bin, crop + out.x0*bin, out.ny*bin, out.nx*bin} in native dtype. Thread-safe. dst gets
+ * out.ny*out.nx patterns of layout.dtype. */
+um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void *scratch, void *dst);
+
+/* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and what
+ * binding uses for its own passes. */
+um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);
+
+#endif
