@@ -1,0 +1,55 @@
+"""What the Python tests share: how to run unmix, and where the real instrument files are.
+
+UNMIX names the tool (default build/unmix); UNMIX_SHARED the folder with data/ in it (default ../shared
+beside the tree). Tests of real files are skipped where that folder is absent.
+"""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Unmix:
+    """Runs the tool: unmix("svd", path, "-k", 3) -> the JSON object; run() for exit status and text."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def run(self, *arguments, timeout=300, environment=None, cwd=None):
+        return subprocess.run(
+            [self.path, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=timeout, env={**os.environ, **(environment or {})}, cwd=cwd)
+
+    def __call__(self, *arguments, **options):
+        done = self.run(*arguments, "--json", **options)
+        assert done.returncode == 0, f"unmix {' '.join(map(str, arguments))}: {done.stderr}"
+        return json.loads(done.stdout)
+
+    def fails(self, *arguments, status=1, **options):
+        """Runs what must fail; gives the one line that says why."""
+        done = self.run(*arguments, **options)
+        assert done.returncode == status, (done.returncode, done.stderr)
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, f"one clear line expected: {done.stderr}"
+        return lines[0]
+
+
+@pytest.fixture(scope="session")
+def unmix():
+    path = pathlib.Path(os.environ.get("UNMIX", ROOT / "build" / "unmix"))
+    if not path.is_file():
+        pytest.fail(f"{path}: no such tool; run `make build` or set UNMIX")
+    return Unmix(path.resolve())
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real files, ../shared/data."""
+    folder = pathlib.Path(os.environ.get("UNMIX_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: tests of real files are skipped")
+    return folder
