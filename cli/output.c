@@ -1,0 +1,114 @@
+/* Outputs: refused early, written through PATH.part. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool suffix_listed(const char *path, const char *suffixes)
+{
+    char one[16];
+    for (const char *s = suffixes; *s != '\0';) {
+        size_t n = strcspn(s, " ");
+        snprintf(one, sizeof one, "%.*s", (int)n, s);
+        if (cli_has_suffix(path, one)) {
+            return true;
+        }
+        s += n;
+        s += strspn(s, " ");
+    }
+    return false;
+}
+
+/* The folder that will hold path, malloc'ed. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return cli_format(".");
+    }
+    return slash == path ? cli_format("/") : cli_format("%.*s", (int)(slash - path), path);
+}
+
+static um_status check_writable_folder(cli *c, const char *path, const char *folder)
+{
+    struct stat st;
+    if (stat(folder, &st) != 0) {
+        return cli_fail(c, UM_ERROR_IO, "%s: cannot be written: folder %s: %s", path, folder,
+                        strerror(errno));
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return cli_fail(c, UM_ERROR_IO, "%s: cannot be written: %s is not a folder", path, folder);
+    }
+    if (access(folder, W_OK | X_OK) != 0) {
+        return cli_fail(c, UM_ERROR_IO, "%s: cannot be written: folder %s: %s", path, folder,
+                        strerror(errno));
+    }
+    return UM_OK;
+}
+
+um_status cli_check_output(cli *c, const char *path, const char *suffixes)
+{
+    if (suffixes != NULL && !suffix_listed(path, suffixes)) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: the name of the output must end in one of %s", path,
+                        suffixes);
+    }
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) {
+            return cli_fail(c, UM_ERROR_EXISTS, "%s: is a folder: give the name of a file", path);
+        }
+        if (!c->force) {
+            return cli_fail(c, UM_ERROR_EXISTS, "%s: exists: pass --force to replace it", path);
+        }
+        for (int i = 0; i < c->operands; i++) {
+            struct stat in;
+            if (stat(c->operand[i], &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino &&
+                strcmp(c->operand[i], path) != 0) {
+                return cli_fail(c, UM_ERROR_ARGUMENT, "%s: is the input", path);
+            }
+        }
+    }
+    char *folder = folder_of(path);
+    if (folder == NULL) {
+        return cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    }
+    um_status status = check_writable_folder(c, path, folder);
+    free(folder);
+    return status;
+}
+
+um_status cli_check_folder(cli *c, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        return check_writable_folder(c, path, path);
+    }
+    if (mkdir(path, 0777) != 0) {
+        return cli_fail(c, UM_ERROR_IO, "%s: cannot be made: %s", path, strerror(errno));
+    }
+    return UM_OK;
+}
+
+um_status cli_write_text(cli *c, const char *path, const char *text)
+{
+    char *part = cli_format("%s.part", path);
+    if (part == NULL) {
+        return cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    }
+    um_status status = UM_OK;
+    FILE *file = fopen(part, "w");
+    bool fine = file != NULL;
+    fine = fine && fputs(text, file) >= 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    if (file != NULL && fclose(file) != 0) {
+        fine = false;
+    }
+    if (!fine || rename(part, path) != 0) {
+        status = cli_fail(c, UM_ERROR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        unlink(part);
+    }
+    free(part);
+    return status;
+}
