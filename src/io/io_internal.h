@@ -7,6 +7,8 @@
 
 #include <jansson.h>
 
+#define UM_HOST_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+
 /* A file while its format is being found. */
 typedef struct um_probe {
     const char *path;         /* of the file alone */
@@ -17,7 +19,7 @@ typedef struct um_probe {
 } um_probe;
 
 /* Formats are asked in the order of the table; the first that recognises the head opens the file. */
-typedef struct um_format {
+typedef struct um_reader {
     const char *name;
     bool (*recognise)(const um_probe *probe, const um_open_options *options);
     /* Fills source->info (path excepted), metadata, ops and state. On failure it has set the message;
@@ -25,7 +27,7 @@ typedef struct um_format {
      * anything is allocated by it. */
     um_status (*open)(um_context *ctx, const um_probe *probe, const um_open_options *options,
                       um_source *source);
-} um_format;
+} um_reader;
 
 typedef struct um_source_ops {
     /* rect lies inside the shape and inside the positions present. Thread-safe. */
@@ -43,13 +45,15 @@ struct um_source {
     void *state;
 };
 
-extern const um_format um_format_hdf5; /* hspy, emd, fpd and any dataset */
-extern const um_format um_format_blo;
-extern const um_format um_format_mib;
-extern const um_format um_format_npy;
-extern const um_format um_format_raw;
+extern const um_reader um_format_hdf5; /* hspy, emd, fpd and any dataset */
+extern const um_reader um_format_blo;
+extern const um_reader um_format_mib;
+extern const um_reader um_format_npy;
+extern const um_reader um_format_raw;
 
-/* Sink formats by suffix; the same contract as sources. */
+/* Sink formats by suffix; the same contract as sources. create() finds sink->part as an empty file and
+ * sets ops and state. Exactly one of finish and abandon is called when state was set; both release the
+ * state, finish also when it fails. */
 typedef struct um_sink_ops {
     um_status (*write)(um_sink *sink, um_rect rect, const void *patterns);
     um_status (*finish)(um_sink *sink); /* flush and close PART; the caller renames */
@@ -63,7 +67,8 @@ struct um_sink {
     um_dtype dtype;
     const um_sink_ops *ops;
     void *state;
-    bool committed;
+    int64_t positions_written;
+    bool finished, committed;
 };
 
 typedef struct um_sink_format {
@@ -95,10 +100,51 @@ typedef struct um_frames {
     bool big_endian;
 } um_frames;
 um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst);
+/* Opens the file for such a reader: source->state becomes the um_frames, with the fd set. */
+um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *source,
+                         um_frames **frames);
+void um_frames_close(um_source *source);
 
-/* PATH.part opened for writing, refusing an existing PATH unless overwrite; and the end of it: fsync,
- * rename, fsync of the folder. */
+/* PATH.part made as an empty file (name in *part, the caller frees it), refusing an existing PATH unless
+ * overwrite; and the end of it: fsync, rename, fsync of the folder. A failed commit removes PART; the
+ * caller that gives up earlier unlinks it. */
 um_status um_part_begin(um_context *ctx, const char *path, bool overwrite, char **part);
 um_status um_part_commit(um_context *ctx, const char *part, const char *path);
+um_status um_pwrite_all(um_context *ctx, const char *path, int fd, const void *bytes, size_t count,
+                        int64_t offset);
+/* A whole small file at once, through PART. */
+um_status um_file_write(um_context *ctx, const char *path, bool overwrite, const void *bytes,
+                        size_t count);
+
+/* "file:rest" where only the part before some ':' is a file: *file (the caller frees it) and *part inside
+ * spec, NULL when spec as a whole exists or nothing fits. */
+um_status um_path_split(um_context *ctx, const char *spec, char **file, const char **part);
+
+/* ---- the NumPy header ----------------------------------------------------------------------- */
+
+typedef struct um_npy_header {
+    char kind;  /* 'u', 'i', 'f', 'b' */
+    int width;  /* bytes: 1, 2, 4, 8 */
+    bool big_endian, fortran;
+    int ndim; /* 0..6 */
+    int64_t shape[6];
+    int64_t data_offset; /* from the start of the npy */
+    size_t data_size;    /* product of shape and width */
+} um_npy_header;
+
+bool um_npy_recognise(const void *bytes, size_t count);
+/* Parses the header that `bytes` start with; `name` is for messages. Needs all of the header:
+ * um_npy_header_size() tells its size from the first 12 bytes, 0 if they are no npy of sane size. */
+size_t um_npy_header_size(const void *bytes, size_t count);
+um_status um_npy_parse(um_context *ctx, const char *name, const void *bytes, size_t count,
+                       um_npy_header *out);
+/* The element type as um_dtype (bool as UM_U8), or a refusal with advice. */
+um_status um_npy_dtype(um_context *ctx, const char *name, const um_npy_header *header,
+                       um_dtype *out);
+/* Makes a version 1 header, padded to a multiple of 64, for a descr such as "<u2"; malloc'ed. */
+um_status um_npy_make_header(um_context *ctx, const char *descr, int ndim, const int64_t *shape,
+                             char **bytes, size_t *count);
+/* "<u2", "|u1", ... of a dtype in host order. */
+void um_npy_descr(um_dtype dtype, char descr[8]);
 
 #endif

@@ -1,0 +1,186 @@
+/* What readers of files with evenly spaced patterns share. */
+#include "io_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+void um_axis_set(um_axis *axis, const char *name, double scale, double offset, const char *units)
+{
+    snprintf(axis->name, sizeof axis->name, "%s", name);
+    snprintf(axis->units, sizeof axis->units, "%s", units);
+    axis->scale = scale;
+    axis->offset = offset;
+}
+
+void um_axes_default(um_axis axes[4], um_shape shape)
+{
+    static const char *const names[4] = {"y", "x", "ky", "kx"};
+    const int64_t sizes[4] = {shape.ny, shape.nx, shape.ky, shape.kx};
+    for (int i = 0; i < 4; i++) {
+        axes[i] = (um_axis){.size = sizes[i], .navigate = i < 2};
+        um_axis_set(&axes[i], names[i], 1.0, 0.0, "");
+    }
+}
+
+um_status um_pread_all(um_context *ctx, const char *path, int fd, void *dst, size_t count,
+                       int64_t offset)
+{
+    unsigned char *p = dst;
+    while (count > 0) {
+        ssize_t n = pread(fd, p, count, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return um_fail(ctx, UM_ERROR_IO, "%s: cannot be read at byte %lld: %s", path,
+                           (long long)offset, strerror(errno));
+        }
+        if (n == 0) {
+            return um_fail(ctx, UM_ERROR_TRUNCATED,
+                           "%s: ends at byte %lld, before its data: has it been cut while in use?",
+                           path, (long long)offset);
+        }
+        p += n;
+        count -= (size_t)n;
+        offset += n;
+    }
+    return UM_OK;
+}
+
+static void swap16(unsigned char *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t v;
+        memcpy(&v, p + 2 * i, 2);
+        v = __builtin_bswap16(v);
+        memcpy(p + 2 * i, &v, 2);
+    }
+}
+
+static void swap32(unsigned char *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t v;
+        memcpy(&v, p + 4 * i, 4);
+        v = __builtin_bswap32(v);
+        memcpy(p + 4 * i, &v, 4);
+    }
+}
+
+static void swap64(unsigned char *p, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t v;
+        memcpy(&v, p + 8 * i, 8);
+        v = __builtin_bswap64(v);
+        memcpy(p + 8 * i, &v, 8);
+    }
+}
+
+void um_swap_bytes(void *data, size_t count, size_t width)
+{
+    if (width == 2) {
+        swap16(data, count);
+    } else if (width == 4) {
+        swap32(data, count);
+    } else if (width == 8) {
+        swap64(data, count);
+    }
+}
+
+/* Reads `count` (<= GATHER) patterns with gaps between them in one call: the gaps go to `trash`. */
+enum { GATHER = 256, GAP = 4096 };
+
+static um_status read_gathered(um_source *source, const um_frames *frames, int64_t first,
+                               int64_t count, size_t bytes, unsigned char *dst)
+{
+    unsigned char trash[GAP];
+    struct iovec parts[2 * GATHER];
+    size_t gap = (size_t)frames->stride - bytes;
+    int n = 0;
+    for (int64_t i = 0; i < count; i++) {
+        parts[n++] = (struct iovec){dst + (size_t)i * bytes, bytes};
+        if (i + 1 < count && gap > 0) {
+            parts[n++] = (struct iovec){trash, gap};
+        }
+    }
+    size_t whole = (size_t)(count - 1) * (size_t)frames->stride + bytes;
+    int64_t offset = frames->offset + first * frames->stride;
+    ssize_t got = preadv(frames->fd, parts, n, (off_t)offset);
+    if (got >= 0 && (size_t)got == whole) {
+        return UM_OK;
+    }
+    for (int64_t i = 0; i < count; i++) { /* a short or failed call: one by one, with the message */
+        UM_TRY(um_pread_all(source->ctx, source->path, frames->fd, dst + (size_t)i * bytes, bytes,
+                            offset + i * frames->stride));
+    }
+    return UM_OK;
+}
+
+/* Patterns first .. first+count-1. */
+static um_status read_run(um_source *source, const um_frames *frames, int64_t first, int64_t count,
+                          size_t bytes, unsigned char *dst)
+{
+    if ((size_t)frames->stride == bytes) {
+        return um_pread_all(source->ctx, source->path, frames->fd, dst, (size_t)count * bytes,
+                            frames->offset + first * frames->stride);
+    }
+    int64_t batch = (size_t)frames->stride - bytes <= GAP ? GATHER : 1;
+    for (int64_t i = 0; i < count; i += batch) {
+        int64_t n = count - i < batch ? count - i : batch;
+        UM_TRY(read_gathered(source, frames, first + i, n, bytes, dst + (size_t)i * bytes));
+    }
+    return UM_OK;
+}
+
+um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst)
+{
+    const um_source_info *info = &source->info;
+    size_t width = um_dtype_size(info->dtype);
+    size_t pixels = (size_t)(info->shape.ky * info->shape.kx);
+    size_t bytes = pixels * width;
+    unsigned char *out = dst;
+    bool rows_join = rect.nx == info->shape.nx;
+    int64_t runs = rows_join ? 1 : rect.ny;
+    int64_t count = rows_join ? rect.ny * rect.nx : rect.nx;
+    for (int64_t i = 0; i < runs; i++) {
+        int64_t first = (rect.y0 + i) * info->shape.nx + rect.x0;
+        UM_TRY(read_run(source, frames, first, count, bytes, out));
+        if (frames->big_endian != UM_HOST_BIG_ENDIAN) {
+            um_swap_bytes(out, (size_t)count * pixels, width);
+        }
+        out += (size_t)count * bytes;
+    }
+    return UM_OK;
+}
+
+um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *source,
+                         um_frames **frames)
+{
+    *frames = NULL;
+    um_frames *state = calloc(1, sizeof *state);
+    if (state == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", probe->path);
+    }
+    state->fd = open(probe->path, O_RDONLY | O_CLOEXEC);
+    if (state->fd < 0) {
+        free(state);
+        return um_fail(ctx, UM_ERROR_IO, "%s: cannot be opened: %s", probe->path, strerror(errno));
+    }
+    posix_fadvise(state->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    source->state = state;
+    *frames = state;
+    return UM_OK;
+}
+
+void um_frames_close(um_source *source)
+{
+    um_frames *state = source->state;
+    close(state->fd);
+    free(state);
+    source->state = NULL;
+}

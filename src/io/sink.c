@@ -1,0 +1,111 @@
+#include "io_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const um_sink_format *const formats[] = {
+    &um_sink_format_npy,
+};
+
+static const um_sink_format *find_format(const char *path)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (um_has_suffix(path, formats[i]->suffix)) {
+            return formats[i];
+        }
+    }
+    return NULL;
+}
+
+static um_status check_spec(um_context *ctx, const char *path, const um_sink_spec *spec)
+{
+    um_shape s = spec->shape;
+    size_t bytes = 0;
+    if (s.ny <= 0 || s.nx <= 0 || s.ky <= 0 || s.kx <= 0 ||
+        !um_mul4(s.ny, s.nx, s.ky, s.kx, &bytes) ||
+        !um_mul_size(bytes, um_dtype_size(spec->dtype), &bytes) ||
+        bytes > (size_t)INT64_MAX / 2) {
+        return um_fail(ctx, UM_ERROR_SHAPE, "%s: cannot hold %lld x %lld x %lld x %lld values", path,
+                       (long long)s.ny, (long long)s.nx, (long long)s.ky, (long long)s.kx);
+    }
+    return UM_OK;
+}
+
+um_status um_sink_create(um_context *ctx, const char *path, const um_sink_spec *spec, um_sink **out)
+{
+    *out = NULL;
+    const um_sink_format *format = find_format(path);
+    if (format == NULL) {
+        return um_fail(ctx, UM_ERROR_UNSUPPORTED,
+                       "%s: the suffix names no scan format that unmix writes: use .hspy or .npy",
+                       path);
+    }
+    UM_TRY(check_spec(ctx, path, spec));
+    um_sink *sink = calloc(1, sizeof *sink);
+    if (sink == NULL || (sink->path = um_strdup(path)) == NULL) {
+        free(sink);
+        return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to write it", path);
+    }
+    sink->ctx = ctx;
+    sink->shape = spec->shape;
+    sink->dtype = spec->dtype;
+    um_status status = um_part_begin(ctx, path, spec->overwrite, &sink->part);
+    if (status == UM_OK) {
+        status = format->create(ctx, spec, sink);
+    }
+    if (status != UM_OK) {
+        um_sink_free(sink);
+        return status;
+    }
+    *out = sink;
+    return UM_OK;
+}
+
+um_status um_sink_write(um_sink *sink, um_rect rect, const void *patterns)
+{
+    um_shape s = sink->shape;
+    if (sink->finished || rect.y0 < 0 || rect.x0 < 0 || rect.ny < 0 || rect.nx < 0 ||
+        rect.ny > s.ny || rect.nx > s.nx || rect.y0 > s.ny - rect.ny || rect.x0 > s.nx - rect.nx) {
+        return um_fail(sink->ctx, UM_ERROR_ARGUMENT,
+                       "%s: rows %lld+%lld, columns %lld+%lld are outside the scan of %lld x %lld",
+                       sink->path, (long long)rect.y0, (long long)rect.ny, (long long)rect.x0,
+                       (long long)rect.nx, (long long)s.ny, (long long)s.nx);
+    }
+    if (rect.ny == 0 || rect.nx == 0) {
+        return UM_OK;
+    }
+    UM_TRY(sink->ops->write(sink, rect, patterns));
+    sink->positions_written += rect.ny * rect.nx;
+    return UM_OK;
+}
+
+um_status um_sink_commit(um_sink *sink)
+{
+    int64_t positions = sink->shape.ny * sink->shape.nx;
+    if (sink->finished || sink->positions_written != positions) {
+        return um_fail(sink->ctx, UM_ERROR_INTERNAL, "%s: %lld of %lld positions were written",
+                       sink->path, (long long)sink->positions_written, (long long)positions);
+    }
+    sink->finished = true;
+    UM_TRY(sink->ops->finish(sink));
+    UM_TRY(um_part_commit(sink->ctx, sink->part, sink->path));
+    sink->committed = true;
+    return UM_OK;
+}
+
+void um_sink_free(um_sink *sink)
+{
+    if (sink == NULL) {
+        return;
+    }
+    if (sink->state != NULL && !sink->finished) {
+        sink->ops->abandon(sink);
+    }
+    if (sink->part != NULL && !sink->committed) {
+        unlink(sink->part);
+    }
+    free(sink->part);
+    free(sink->path);
+    free(sink);
+}
