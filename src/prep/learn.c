@@ -1,0 +1,235 @@
+/* What is learned from the data before the data are used: mean patterns and the direct beam. */
+#include "steps.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct mean_job {
+    um_context *ctx;
+    size_t pixels;
+    double *total;
+    int64_t rows;
+} mean_job;
+
+typedef struct mean_state {
+    double *sum;
+    int64_t rows;
+} mean_state;
+
+static um_status mean_start(void *user, void **state)
+{
+    mean_job *job = user;
+    mean_state *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return um_fail(job->ctx, UM_ERROR_MEMORY, "no memory for a mean pattern");
+    }
+    um_status status =
+        um_buffer_alloc(job->ctx, job->pixels, sizeof *s->sum, "a mean pattern", &s->sum);
+    if (status != UM_OK) {
+        free(s);
+        return status;
+    }
+    *state = s;
+    return UM_OK;
+}
+
+static void mean_stop(void *user, void *state)
+{
+    mean_job *job = user;
+    mean_state *s = state;
+    if (s != NULL) {
+        um_buffer_free(job->ctx, s->sum);
+        free(s);
+    }
+}
+
+#define DEFINE_ADD(name, type)                                                                     \
+    static void name(double *restrict sum, const void *data, size_t count)                         \
+    {                                                                                              \
+        const type *restrict values = data;                                                        \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            sum[i] += (double)values[i];                                                           \
+        }                                                                                          \
+    }
+DEFINE_ADD(add_u8, uint8_t)
+DEFINE_ADD(add_u16, uint16_t)
+DEFINE_ADD(add_u32, uint32_t)
+DEFINE_ADD(add_i8, int8_t)
+DEFINE_ADD(add_i16, int16_t)
+DEFINE_ADD(add_i32, int32_t)
+DEFINE_ADD(add_f32, float)
+DEFINE_ADD(add_f64, double)
+
+typedef void (*add_fn)(double *restrict sum, const void *data, size_t count);
+static const add_fn adders[UM_DTYPE_COUNT] = {
+    [UM_U8] = add_u8,   [UM_U16] = add_u16, [UM_U32] = add_u32, [UM_I8] = add_i8,
+    [UM_I16] = add_i16, [UM_I32] = add_i32, [UM_F32] = add_f32, [UM_F64] = add_f64,
+};
+
+static um_status mean_visit(void *user, void *state, const um_tile *tile)
+{
+    mean_job *job = user;
+    mean_state *s = state;
+    size_t bytes = job->pixels * um_dtype_size(tile->dtype);
+    for (size_t r = 0; r < tile->rows; r++) {
+        adders[tile->dtype](s->sum, (const char *)tile->data + r * bytes, job->pixels);
+    }
+    s->rows += (int64_t)tile->rows;
+    return UM_OK;
+}
+
+static um_status mean_merge(void *user, void *state)
+{
+    mean_job *job = user;
+    mean_state *s = state;
+    for (size_t i = 0; i < job->pixels; i++) {
+        job->total[i] += s->sum[i];
+    }
+    job->rows += s->rows;
+    memset(s->sum, 0, job->pixels * sizeof *s->sum);
+    s->rows = 0;
+    return UM_OK;
+}
+
+um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level, const char *stage,
+                          double **out)
+{
+    static const um_visitor visitor = {mean_start, mean_visit, mean_merge, mean_stop};
+    um_context *ctx = prep->ctx;
+    um_prep *inner = NULL;
+    um_matrix *matrix = NULL;
+    UM_TRY(um_prep_inner(prep, source, level, &inner));
+    UM_TRY(um_matrix_from_prep(ctx, source, inner, &matrix));
+    mean_job job = {.ctx = ctx, .pixels = (size_t)(prep->ky * prep->kx)};
+    job.total = calloc(job.pixels, sizeof *job.total);
+    um_status status = job.total != NULL ? um_matrix_pass(matrix, stage, &visitor, &job)
+                                         : um_fail(ctx, UM_ERROR_MEMORY, "no memory for a mean");
+    um_matrix_free(matrix);
+    prep->learned->passes++;
+    if (status == UM_OK && job.rows == 0) {
+        status = um_fail(ctx, UM_ERROR_VALUE, "navigation mask: every position is excluded");
+    }
+    if (status != UM_OK) {
+        free(job.total);
+        return status;
+    }
+    for (size_t i = 0; i < job.pixels; i++) {
+        job.total[i] /= (double)job.rows;
+    }
+    *out = job.total;
+    return UM_OK;
+}
+
+/* ---- the direct beam ------------------------------------------------------------------------ */
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of the finite values in the 3x3 neighbourhood: a single hot pixel is no beam. */
+static double median9(const double *image, int64_t ky, int64_t kx, int64_t y, int64_t x)
+{
+    double values[9];
+    size_t n = 0;
+    for (int64_t j = y - 1; j <= y + 1; j++) {
+        for (int64_t i = x - 1; i <= x + 1; i++) {
+            if (j >= 0 && j < ky && i >= 0 && i < kx && isfinite(image[j * kx + i])) {
+                values[n++] = image[j * kx + i];
+            }
+        }
+    }
+    qsort(values, n, sizeof *values, compare_doubles);
+    return n > 0 ? values[n / 2] : 0;
+}
+
+/* Centre of the 4-connected region around the greatest value that stays above half of it (above the
+ * median of all), weighted with what stands out of that half. */
+static void blob_center(const double *smooth, int64_t ky, int64_t kx, double threshold, int64_t top,
+                        int64_t *queue, uint8_t *seen, double *cy, double *cx)
+{
+    size_t count = 1;
+    double weight = 0;
+    double sum_y = 0;
+    double sum_x = 0;
+    queue[0] = top;
+    seen[top] = 1;
+    for (size_t i = 0; i < count; i++) {
+        int64_t y = queue[i] / kx;
+        int64_t x = queue[i] % kx;
+        double v = smooth[queue[i]] - threshold;
+        weight += v;
+        sum_y += v * (double)y;
+        sum_x += v * (double)x;
+        const int64_t near[4][2] = {{y - 1, x}, {y, x - 1}, {y, x + 1}, {y + 1, x}};
+        for (int n = 0; n < 4; n++) {
+            if (near[n][0] < 0 || near[n][0] >= ky || near[n][1] < 0 || near[n][1] >= kx) {
+                continue;
+            }
+            int64_t at = near[n][0] * kx + near[n][1];
+            if (seen[at] == 0 && smooth[at] > threshold) {
+                seen[at] = 1;
+                queue[count++] = at;
+            }
+        }
+    }
+    *cy = weight > 0 ? sum_y / weight : (double)(top / kx);
+    *cx = weight > 0 ? sum_x / weight : (double)(top % kx);
+}
+
+um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64_t kx, double *cy,
+                       double *cx)
+{
+    size_t pixels = (size_t)(ky * kx);
+    double *smooth = calloc(pixels, sizeof *smooth);
+    double *sorted = calloc(pixels, sizeof *sorted);
+    int64_t *queue = calloc(pixels, sizeof *queue);
+    uint8_t *seen = calloc(pixels, 1);
+    um_status status = UM_OK;
+    if (smooth == NULL || sorted == NULL || queue == NULL || seen == NULL) {
+        status = um_fail(ctx, UM_ERROR_MEMORY, "no memory to find the direct beam");
+        goto cleanup;
+    }
+    int64_t top = 0;
+    for (int64_t i = 0; i < ky * kx; i++) {
+        smooth[i] = median9(pattern, ky, kx, i / kx, i % kx);
+        top = smooth[i] > smooth[top] ? i : top;
+    }
+    memcpy(sorted, smooth, pixels * sizeof *sorted);
+    qsort(sorted, pixels, sizeof *sorted, compare_doubles);
+    double median = sorted[pixels / 2];
+    blob_center(smooth, ky, kx, median + 0.5 * (smooth[top] - median), top, queue, seen, cy, cx);
+cleanup:
+    free(smooth);
+    free(sorted);
+    free(queue);
+    free(seen);
+    return status;
+}
+
+um_status um_learn_beam(um_prep *prep, um_source *source)
+{
+    um_learned *learned = prep->learned;
+    const um_recipe *r = prep->recipe;
+    if (learned->beam_known) {
+        return UM_OK;
+    }
+    if (um_recipe_has(r, UM_KEY_BEAM_CENTER)) {
+        learned->beam_y = r->beam_y;
+        learned->beam_x = r->beam_x;
+    } else {
+        double *mean = NULL;
+        UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_PREPARED, "finding the direct beam", &mean));
+        um_status status = um_beam_find(prep->ctx, mean, prep->ky, prep->kx, &learned->beam_y,
+                                        &learned->beam_x);
+        free(mean);
+        UM_TRY(status);
+    }
+    learned->beam_known = true;
+    json_object_set_new(prep->report, "beam_center",
+                        json_pack("[f,f]", learned->beam_y, learned->beam_x));
+    return UM_OK;
+}
