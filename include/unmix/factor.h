@@ -22,6 +22,7 @@ typedef struct um_svd_options {
     um_weights weights;    /* auto = Poisson for counts */
     int power_iterations;  /* extra reads; negative = until the values are stable (at most 8) */
     int oversampling;      /* extra random directions; 0 = 10 + k/2 */
+    const um_sums *sums;   /* of the matrix when at hand (borrowed; saves a pass), or NULL */
 } um_svd_options;
 
 typedef struct um_svd_result {
@@ -65,9 +66,12 @@ typedef struct um_nmf_options {
     um_negative negative;
     double tolerance;        /* of the KKT residual relative to its start */
     int64_t max_passes;
-    const char *checkpoint;  /* path of the checkpoint file, or NULL */
-    bool resume;             /* go on from the checkpoint if it is there and fits */
+    const char *checkpoint;  /* path of the checkpoint file, or NULL. It stays after success: the caller
+                                removes it once the result is saved */
+    bool resume;             /* go on from the checkpoint if there is one: the result is then the same,
+                                bit for bit, as without the interruption */
     double checkpoint_seconds; /* least time between checkpoints; 0 = after every pass */
+    const um_sums *sums;     /* of the matrix when at hand (borrowed; saves a pass), or NULL */
 } um_nmf_options;
 UM_API um_nmf_options um_nmf_defaults(int64_t k);
 
@@ -80,6 +84,8 @@ typedef struct um_nmf_result {
     double frobenius_error;  /* ||X - WH||_F, original units, unmasked entries */
     double relative_error;   /* the same / ||X||_F */
     double weighted_error;   /* in the weighted units; = frobenius_error without weights */
+    double noise_ratio;      /* mean squared residual in units of counting noise (1 = only noise is
+                                left), with Poisson weights, else NaN */
     double kkt;              /* projected gradient relative to its start */
     double seconds;
 } um_nmf_result;

@@ -13,30 +13,6 @@
 extern "C" {
 #endif
 
-/* enum, bytes, NumPy name, integer? */
-#define UM_DTYPE_LIST(X)                                                                           \
-    X(UM_U8, 1, "uint8", true)                                                                     \
-    X(UM_U16, 2, "uint16", true)                                                                   \
-    X(UM_U32, 4, "uint32", true)                                                                   \
-    X(UM_I8, 1, "int8", true)                                                                      \
-    X(UM_I16, 2, "int16", true)                                                                    \
-    X(UM_I32, 4, "int32", true)                                                                    \
-    X(UM_F32, 4, "float32", false)                                                                 \
-    X(UM_F64, 8, "float64", false)
-
-typedef enum um_dtype {
-#define UM_DTYPE_ENUM(name, bytes, text, integer) name,
-    UM_DTYPE_LIST(UM_DTYPE_ENUM)
-#undef UM_DTYPE_ENUM
-    UM_DTYPE_COUNT
-} um_dtype;
-
-UM_API size_t um_dtype_size(um_dtype dtype);
-UM_API const char *um_dtype_name(um_dtype dtype);
-UM_API bool um_dtype_is_integer(um_dtype dtype);
-/* Takes NumPy names ("uint16") and short ones ("u2", "u16", "f4"); false if unknown. */
-UM_API bool um_dtype_parse(const char *text, um_dtype *out);
-
 typedef struct um_shape {
     int64_t ny, nx, ky, kx;
 } um_shape;

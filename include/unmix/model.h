@@ -37,12 +37,14 @@ UM_CHECK UM_API um_status um_model_set_signal_mask(um_model *model, const uint8_
 UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const uint8_t *mask);
 
 /* Named arrays that travel with the model (float64, C order). Names in use:
- *   singular_values (n), total_variance (), objective_history (passes), objective_history_original,
+ *   singular_values (n), total_variance (), noise_edge (), objective_history (passes) squared weighted
+ *   error, kkt_history (passes),
  *   explained_variance, explained_variance_ratio (SVD), component_contribution (k)
  *   sum_pattern, mean_pattern, max_pattern, variance_pattern (ky, kx),
  *   virtual_bright_field (ny, nx), residual_map (ny, nx) relative rms residual of each pattern,
- *   residual_map_expected (ny, nx) what counting noise alone would give, residual_pattern (ky, kx)
- *   mean signed residual, residual_pattern_rms (ky, kx).
+ *   residual_map_expected (ny, nx) what counting noise alone would give, residual_map_weighted (ny, nx)
+ *   mean squared residual in units of counting noise (Poisson weights only), residual_pattern (ky, kx)
+ *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx).
  * Setting copies and replaces; getting returns NULL when absent. */
 UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, int ndim,
                                              const int64_t *shape, const double *data);

@@ -42,6 +42,7 @@ typedef struct um_matrix um_matrix;
 UM_CHECK UM_API um_status um_matrix_open(um_context *ctx, um_source *source, const um_recipe *recipe,
                                          um_matrix **out);
 UM_API void um_matrix_free(um_matrix *matrix);
+UM_API um_context *um_matrix_get_context(const um_matrix *matrix);
 
 typedef struct um_matrix_info {
     um_shape shape;      /* after the recipe */

@@ -140,6 +140,11 @@ void um_matrix_free(um_matrix *matrix)
     free(matrix);
 }
 
+um_context *um_matrix_get_context(const um_matrix *matrix)
+{
+    return matrix->ctx;
+}
+
 const um_matrix_info *um_matrix_get_info(const um_matrix *matrix)
 {
     return &matrix->info;

@@ -1,4 +1,4 @@
-#include "unmix/io.h"
+#include "unmix/base.h"
 
 #include <string.h>
 

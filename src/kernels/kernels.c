@@ -1,0 +1,22 @@
+#include "kernels_variants.h"
+
+enum { STRIDE = 32 }; /* two of the widest vectors */
+
+size_t um_kernel_stride(size_t m)
+{
+    return (m + STRIDE - 1) / STRIDE * STRIDE;
+}
+
+const um_kernels *um_kernels_get(um_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == UM_ISA_AVX512) {
+        return &um_kernels_avx512;
+    }
+    if (isa == UM_ISA_AVX2) {
+        return &um_kernels_avx2;
+    }
+#endif
+    (void)isa;
+    return &um_kernels_scalar;
+}

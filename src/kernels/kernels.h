@@ -1,0 +1,40 @@
+/* The hot loops, one variant per instruction set, chosen once through a table.
+ *
+ * X is a group of patterns as stored: rows x m of any dtype, C order, contiguous. Matrices of components
+ * (k x ld, f32) have ld = um_kernel_stride(m), zero beyond m. Sums over pixels run in f32 for at most
+ * 2048 pixels and go on in f64. Variants differ from the scalar one by rounding only (relative 1e-5 of
+ * the sum of magnitudes); one variant always gives the same bits. */
+#ifndef UM_KERNELS_H
+#define UM_KERNELS_H
+
+#include "base_internal.h"
+
+enum { UM_HALS_PANEL = 32, UM_HALS_LARGEST = 512 };
+
+typedef struct um_kernels {
+    /* a (rows x k) = X h'. */
+    void (*project[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *h, size_t ld,
+                                    size_t k, double *a);
+    /* b (k x ld) += w' X, w rows x k. */
+    void (*accumulate[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w, size_t k,
+                                       float *b, size_t ld);
+    /* q[r] = sum_j v_j x_rj^2. */
+    void (*squares[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *v, double *q);
+    /* d = on (x - w h) elementwise, on_j 0 or 1. Per row: plain[r] = sum_j d^2, weighted[r] = sum_j v_j d^2.
+     * Per pixel, added: sum_d += d, sum_d2 += d^2. */
+    void (*residual[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w,
+                                     const float *h, size_t ld, size_t k, const float *on,
+                                     const float *v, double *plain, double *weighted, double *sum_d,
+                                     double *sum_d2);
+    /* Non-negative coordinate descent on n independent problems of k <= 512 unknowns, one a column:
+     * minimise 1/2 w'Gw - a'w, w >= 0; a and w are k x n with the given stride, g is k x k. Columns go
+     * in panels of 32, each at most `sweeps` sweeps, ending early when a sweep moves less than `stop`
+     * times the first one. */
+    void (*hals)(size_t k, size_t n, size_t stride, const double *g, const double *a, double *w,
+                 int sweeps, double stop);
+} um_kernels;
+
+const um_kernels *um_kernels_get(um_isa isa);
+size_t um_kernel_stride(size_t m);
+
+#endif

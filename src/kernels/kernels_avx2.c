@@ -1,0 +1,8 @@
+#define LANES 8
+#define PROJECT_ROWS 2
+#define PROJECT_COMPONENTS 5
+#define ACCUMULATE_COMPONENTS 5
+#define VARIANT um_kernels_avx2
+#include "kernels_variants.h"
+
+#include "kernels_body.h"
