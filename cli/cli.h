@@ -10,8 +10,8 @@
  *                                           .least_operands = 1, .most_operands = 1, .run = run, ...};
  *
  * and add its name to the list in cli/meson.build. Parsing, --help, the manual page and the shell
- * completion follow from the row. A command that reads a scan sets .reads_scan = true, which adds the
- * preparation options, and calls cli_scan_open() (scan.h). Outputs are checked by
+ * completion follow from the row. A command that reads a scan sets .reads = CLI_READS_SCAN, which adds the
+ * preparation options, and calls cli_scan_prepare() (scan.h). Outputs are checked by
  * cli_check_output() before work starts. The tool uses public headers of the library only. */
 #ifndef CLI_H
 #define CLI_H
@@ -47,6 +47,12 @@ typedef struct cli_option {
 
 typedef struct cli cli;
 
+typedef enum cli_reads {
+    CLI_READS_NOTHING,
+    CLI_READS_FILE, /* adds --scan, --allow-short, --raw */
+    CLI_READS_SCAN  /* adds the preparation options as well */
+} cli_reads;
+
 typedef struct cli_command {
     const char *name;
     const char *summary;     /* one line, no full stop */
@@ -55,7 +61,7 @@ typedef struct cli_command {
     const char *examples;    /* lines "command # what it does", or NULL */
     const cli_option *options;
     int least_operands, most_operands; /* most -1 = any number */
-    bool reads_scan;
+    cli_reads reads;
     bool hidden_work;        /* does no work on data: no common options but --help and --json */
     um_status (*run)(cli *c);
 } cli_command;

@@ -47,6 +47,16 @@ static const cli_option common_options[] = {
     {.name = "help", .letter = 'h', .kind = CLI_SWITCH, .help = "Show this help."},
 };
 
+static const cli_option reading_options[] = {
+    {.name = "scan", .kind = CLI_TEXT, .value = "NYxNX",
+     .help = "Rows and columns of the scan, where the file does not tell."},
+    {.name = "allow-short", .kind = CLI_SWITCH,
+     .help = "Take a file that ends early; the missing positions are excluded."},
+    {.name = "raw", .kind = CLI_TEXT, .value = "TEXT",
+     .help = "What a flat file holds: dtype=u16,ky=256,kx=256[,header=BYTES][,frame_header=BYTES]"
+             "[,frame_footer=BYTES][,endian=big|little]."},
+};
+
 static const cli_option few_options[] = {
     {.name = "json", .kind = CLI_SWITCH, .help = "Print the result as one JSON object."},
     {.name = "help", .letter = 'h', .kind = CLI_SWITCH, .help = "Show this help."},
@@ -60,6 +70,10 @@ size_t cli_command_groups(const cli_command *command, cli_group groups[4])
         own++;
     }
     groups[n++] = (cli_group){"Options", command->options, own};
+    if (command->reads != CLI_READS_NOTHING) {
+        groups[n++] = (cli_group){"Reading options", reading_options,
+                                  sizeof reading_options / sizeof reading_options[0]};
+    }
     if (command->hidden_work) {
         groups[n++] = (cli_group){"Common options", few_options,
                                   sizeof few_options / sizeof few_options[0]};

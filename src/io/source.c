@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static const um_reader *const formats[] = {
+    &um_format_hdf5,
     &um_format_npy,
 };
 

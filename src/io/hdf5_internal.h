@@ -1,0 +1,140 @@
+/* What the HDF5 files share: the lock, values of attributes, where the data lie, how they are laid
+ * out. Every function here except um_h5_enter() and the chunk codecs wants the lock held. */
+#ifndef UM_HDF5_INTERNAL_H
+#define UM_HDF5_INTERNAL_H
+
+#include "io_internal.h"
+
+#include <hdf5.h>
+
+/* The HDF5 library is entered by one thread of the process at a time and prints nothing while we are
+ * in it; the error handler of the host program is put back on leaving. */
+typedef struct um_h5_guard {
+    H5E_auto2_t handler;
+    void *handler_data;
+} um_h5_guard;
+void um_h5_enter(um_h5_guard *guard);
+void um_h5_leave(um_h5_guard *guard);
+/* Innermost reason on HDF5's error stack, "" if none. */
+void um_h5_reason(char *text, size_t size);
+
+/* ---- values (hdf5_value.c) ------------------------------------------------------------------ */
+
+/* As much of a UTF-8 text as fits, never half a character. */
+void um_h5_copy_text(char *dst, size_t size, const char *text);
+/* Text of a string attribute (fixed or variable length, Latin-1 made UTF-8), or a number printed.
+ * False, and dst = "", when absent or of another kind; HyperSpy's "_None_" counts as absent. */
+bool um_h5_attr_text(hid_t object, const char *name, char *dst, size_t size);
+/* Number of a scalar or one-element attribute: integer, float, boolean enum or numeric text. */
+bool um_h5_attr_number(hid_t object, const char *name, double *out);
+/* Same for a scalar dataset. */
+bool um_h5_dataset_number(hid_t group, const char *name, double *out);
+bool um_h5_dataset_text(hid_t group, const char *name, char *dst, size_t size);
+/* All attributes, small datasets and subgroups of a group, as a bounded JSON object; HyperSpy's name
+ * prefixes are undone. Never NULL unless memory ends. */
+json_t *um_h5_group_json(hid_t group);
+/* Path exists as a link that resolves. */
+bool um_h5_exists(hid_t location, const char *path);
+
+/* ---- layout of the array -------------------------------------------------------------------- */
+
+/* How stored elements become delivered ones. */
+typedef enum um_h5_convert {
+    UM_H5_SAME,
+    UM_H5_SWAP,       /* big-endian */
+    UM_H5_I64_TO_F64, /* exact below 2^53, checked */
+    UM_H5_U64_TO_F64,
+    UM_H5_LIBRARY /* half floats and odd precisions: H5Dread converts */
+} um_h5_convert;
+
+enum { UM_H5_MAX_RANK = 8 };
+
+/* A numeric dataset seen as (dy, dx, ky, kx): dim[i] is the dataset's dimension of logical axis i or
+ * -1 (length 1). Dimensions of the dataset that no axis uses have length 1. */
+typedef struct um_h5_layout {
+    int rank;
+    hsize_t size[UM_H5_MAX_RANK];
+    int dim[4];
+    int64_t extent[4];
+    um_dtype dtype; /* delivered */
+    size_t stored_size;
+    um_h5_convert convert;
+    bool big_endian; /* of 64-bit integers */
+} um_h5_layout;
+
+/* Fills dtype, stored_size and convert. False when the type is not a number we take. */
+bool um_h5_element_type(hid_t type, um_h5_layout *layout);
+/* Rank and sizes of a dataset. False when it is not a simple array of 1..8 dimensions. */
+bool um_h5_extent(hid_t dataset, um_h5_layout *layout);
+
+/* ---- finding and calibrating (hdf5_find.c, hdf5_axes.c) -------------------------------------- */
+
+typedef struct um_h5_found {
+    hid_t dataset;
+    char *path;         /* of the dataset in the file */
+    const char *format; /* "hspy", "emd", "fpd", "hdf5" */
+} um_h5_found;
+um_status um_h5_find(um_context *ctx, const um_probe *probe, hid_t file, um_h5_found *found);
+
+/* Chooses which dimensions are scan and which are detector, and calibrates info.axes. */
+um_status um_h5_calibrate(um_context *ctx, const um_probe *probe, hid_t file,
+                          const um_h5_found *found, um_h5_layout *layout, um_axis axes[4]);
+
+/* ---- reading (hdf5_read.c, chunk_codec.c) ---------------------------------------------------- */
+
+/* Takes over file, dataset and layout as the state of the source. */
+um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
+                              const um_h5_layout *layout);
+
+/* A filter pipeline in the order of writing. */
+enum { UM_CHUNK_MAX_FILTERS = 8, UM_CHUNK_MAX_VALUES = 16 };
+typedef struct um_chunk_filter {
+    int id;
+    unsigned value_count;
+    unsigned values[UM_CHUNK_MAX_VALUES];
+} um_chunk_filter;
+typedef struct um_chunk_pipeline {
+    int count;
+    um_chunk_filter filters[UM_CHUNK_MAX_FILTERS];
+} um_chunk_pipeline;
+
+bool um_chunk_filter_known(int id);
+/* Undoes the pipeline (filters whose bit is set in `mask` were skipped in writing). *data of *size
+ * bytes and *other are two buffers of `capacity` bytes that take turns; on return *data holds
+ * exactly `wanted` bytes. Returns NULL, or what is wrong with the chunk. Thread-safe. */
+const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, unsigned char **data,
+                            size_t size, unsigned char **other, size_t capacity, size_t wanted);
+/* Applies the pipeline; the same buffers. *size in: raw bytes, out: encoded. */
+const char *um_chunk_encode(const um_chunk_pipeline *pipeline, unsigned char **data, size_t *size,
+                            unsigned char **other, size_t capacity);
+/* Bytes a chunk of `bytes` may need while it is encoded or decoded. */
+size_t um_chunk_capacity(size_t bytes);
+
+/* Bit transposition of bitshuffle: `count` elements (a multiple of 8) of `width` bytes. */
+void um_bit_shuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
+void um_bit_unshuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
+
+/* ---- writing HyperSpy files (hspy_write.c) --------------------------------------------------- */
+
+/* False when HDF5 refused. Strings are variable-length UTF-8, booleans HyperSpy's enum. */
+bool um_h5_put_text(hid_t object, const char *name, const char *text);
+bool um_h5_put_bool(hid_t object, const char *name, bool value);
+bool um_h5_put_int(hid_t object, const char *name, int64_t value);
+bool um_h5_put_number(hid_t object, const char *name, double value);
+hid_t um_h5_bool_type(void);
+hid_t um_h5_native_type(um_dtype dtype);
+/* Chunked (gzip-4 + shuffle), as HyperSpy writes. mem_type says what data holds. */
+bool um_h5_put_array(hid_t group, const char *name, hid_t file_type, hid_t mem_type, int ndim,
+                     const hsize_t *shape, const void *data);
+/* Creates the file and everything of it but `data`; hands out the experiment's group. */
+typedef struct um_hspy_head {
+    const char *title; /* may be NULL */
+    um_shape shape;
+    const um_axis *axes;
+    const char *original; /* JSON text kept as original_metadata/unmix, may be NULL */
+} um_hspy_head;
+/* newest_layout allows attributes of any size, at the price of readers older than HDF5 1.10. */
+um_status um_hspy_begin(um_context *ctx, const char *part, const um_hspy_head *head,
+                        bool newest_layout, hid_t *file, hid_t *experiment);
+
+#endif

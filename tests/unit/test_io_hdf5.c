@@ -1,0 +1,147 @@
+#include "hdf5_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static um_context *ctx;
+static char folder[] = "/tmp/unmix_hdf5_XXXXXX";
+static char path[256];
+
+static const char *in_folder(const char *name)
+{
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return um_context_create(&ctx) == UM_OK && mkdtemp(folder) != NULL ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    um_context_free(ctx);
+    return rmdir(folder);
+}
+
+static um_sink_spec scan_spec(um_shape shape, um_dtype dtype)
+{
+    um_sink_spec spec = {.shape = shape, .dtype = dtype, .title = "a/b", .overwrite = true};
+    um_axes_default(spec.axes, shape);
+    um_axis_set(&spec.axes[0], "y", 2.5, 10, "nm");
+    um_axis_set(&spec.axes[1], "x", 2.5, 20, "nm");
+    um_axis_set(&spec.axes[2], "ky", 0.01, -0.2, "1/Å");
+    um_axis_set(&spec.axes[3], "kx", 0.01, -0.3, "1/Å");
+    spec.metadata = "{\"dose\":3}";
+    return spec;
+}
+
+/* Value of pixel q of position p: never the same for neighbours, above 8 bits. */
+static uint16_t value_at(int64_t p, int64_t q)
+{
+    return (uint16_t)(p * 131 + q * 7 + (p * q) % 5);
+}
+
+static void fill(uint16_t *dst, um_rect rect, um_shape s)
+{
+    for (int64_t y = 0; y < rect.ny; y++) {
+        for (int64_t x = 0; x < rect.nx; x++) {
+            for (int64_t q = 0; q < s.ky * s.kx; q++) {
+                *dst++ = value_at((rect.y0 + y) * s.nx + rect.x0 + x, q);
+            }
+        }
+    }
+}
+
+static void write_scan(const char *file, um_shape s, const char *compression, int64_t step)
+{
+    um_sink_spec spec = scan_spec(s, UM_U16);
+    spec.compression = compression;
+    um_sink *sink = NULL;
+    assert_int_equal(um_sink_create(ctx, file, &spec, &sink), UM_OK);
+    uint16_t *buffer = malloc((size_t)(step * step * s.ky * s.kx) * 2);
+    for (int64_t y = 0; y < s.ny; y += step) {
+        for (int64_t x = 0; x < s.nx; x += step) {
+            um_rect r = {y, x, y + step > s.ny ? s.ny - y : step, x + step > s.nx ? s.nx - x : step};
+            fill(buffer, r, s);
+            assert_int_equal(um_sink_write(sink, r, buffer), UM_OK);
+        }
+    }
+    free(buffer);
+    assert_int_equal(um_sink_commit(sink), UM_OK);
+    um_sink_free(sink);
+}
+
+static void expect_rect(um_source *source, um_rect rect)
+{
+    um_shape s = um_source_get_info(source)->shape;
+    size_t count = (size_t)(rect.ny * rect.nx * s.ky * s.kx);
+    uint16_t *got = malloc(count * 2);
+    uint16_t *want = malloc(count * 2);
+    fill(want, rect, s);
+    assert_int_equal(um_source_read(source, rect, got), UM_OK);
+    assert_memory_equal(got, want, count * 2);
+    free(got);
+    free(want);
+}
+
+static void sink_and_source_agree(void **state)
+{
+    (void)state;
+    static const char *const compressions[] = {NULL, "gzip"};
+    const um_shape s = {5, 7, 6, 11};
+    const char *file = in_folder("scan.hspy");
+    for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++) {
+        write_scan(file, s, compressions[i], 3);
+        um_source *source = NULL;
+        assert_int_equal(um_source_open(ctx, file, NULL, &source), UM_OK);
+        const um_source_info *info = um_source_get_info(source);
+        assert_string_equal(info->format, "hspy");
+        assert_int_equal(info->dtype, UM_U16);
+        assert_memory_equal(&info->shape, &s, sizeof s);
+        assert_string_equal(info->axes[2].units, "1/Å");
+        assert_true(info->axes[3].offset == -0.3 && info->axes[0].scale == 2.5);
+        assert_true(info->axes[1].navigate && !info->axes[2].navigate);
+        assert_non_null(strstr(um_source_metadata(source), "\"unmix\":{\"dose\":3}"));
+        expect_rect(source, (um_rect){0, 0, 5, 7});
+        expect_rect(source, (um_rect){1, 2, 3, 4});
+        expect_rect(source, (um_rect){4, 6, 1, 1});
+        um_source_free(source);
+    }
+    /* The same array as a stack of another shape. */
+    um_open_options options = {.scan_ny = 7, .scan_nx = 5};
+    um_source *source = NULL;
+    assert_int_equal(um_source_open(ctx, file, &options, &source), UM_OK);
+    assert_int_equal(um_source_get_info(source)->shape.ny, 7);
+    expect_rect(source, (um_rect){0, 0, 7, 5});
+    expect_rect(source, (um_rect){2, 1, 4, 3});
+    um_source_free(source);
+    unlink(file);
+}
+
+static void abandoned_sink_leaves_nothing(void **state)
+{
+    (void)state;
+    const char *file = in_folder("gone.hspy");
+    um_sink_spec spec = scan_spec((um_shape){2, 2, 4, 4}, UM_U16);
+    um_sink *sink = NULL;
+    assert_int_equal(um_sink_create(ctx, file, &spec, &sink), UM_OK);
+    um_sink_free(sink);
+    assert_int_not_equal(access(file, F_OK), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sink_and_source_agree),
+        cmocka_unit_test(abandoned_sink_leaves_nothing),
+    };
+    return cmocka_run_group_tests_name("io_hdf5", tests, start, stop);
+}
