@@ -77,7 +77,9 @@ enum um_random_stream {
     UM_STREAM_COUNTS,
     UM_STREAM_LAYOUT,
     UM_STREAM_TEST,
-    UM_STREAM_FILL
+    UM_STREAM_FILL,
+    UM_STREAM_DRAWS,
+    UM_STREAM_PATTERNS
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */
