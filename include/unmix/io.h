@@ -111,7 +111,8 @@ UM_API int64_t um_array_size(const um_array *array);
 /* Element i as double, whatever the dtype. */
 UM_API double um_array_get(const um_array *array, int64_t i);
 /* Reads "a.npy", "a.npz:name", "a.hspy" (its data), "a.h5:/path", "a.tif" (stack -> 3-D), "a.png"
- * (grey or RGB -> luminance). Booleans come as UM_U8. Refuses more than 1 GiB. */
+ * (grey or RGB -> luminance). Booleans come as UM_U8, 64-bit integers (labels) as UM_F64 when they are
+ * exact. Fortran order is put into C order. Refuses more than 1 GiB. */
 UM_CHECK UM_API um_status um_array_read(um_context *ctx, const char *spec, um_array **out);
 /* Writes one array as .npy (overwrites; atomic). */
 UM_CHECK UM_API um_status um_npy_write(um_context *ctx, const char *path, um_dtype dtype, int ndim,

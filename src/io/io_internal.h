@@ -147,4 +147,13 @@ um_status um_npy_make_header(um_context *ctx, const char *descr, int ndim, const
 /* "<u2", "|u1", ... of a dtype in host order. */
 void um_npy_descr(um_dtype dtype, char descr[8]);
 
+/* ---- whole arrays --------------------------------------------------------------------------- */
+
+#define UM_ARRAY_LIMIT ((size_t)1 << 30)
+/* Zeroed array within UM_ARRAY_LIMIT and the budget; `name` is for messages. */
+um_status um_array_make(um_context *ctx, const char *name, um_dtype dtype, int ndim,
+                        const int64_t *shape, um_array **out);
+um_status um_png_read(um_context *ctx, const char *path, um_array **out);
+um_status um_tiff_read(um_context *ctx, const char *path, um_array **out); /* 1 page: 2-D, else 3-D */
+
 #endif

@@ -181,3 +181,54 @@ static um_status npy_sink_create(um_context *ctx, const um_sink_spec *spec, um_s
 }
 
 const um_sink_format um_sink_format_npy = {".npy", npy_sink_create};
+
+/* ---- one array ------------------------------------------------------------------------------ */
+
+static um_status write_array(um_context *ctx, const char *part, um_dtype dtype, int ndim,
+                             const int64_t *shape, const void *data, size_t bytes)
+{
+    char descr[8];
+    char *header = NULL;
+    size_t size = 0;
+    um_npy_descr(dtype, descr);
+    UM_TRY(um_npy_make_header(ctx, descr, ndim, shape, &header, &size));
+    int fd = open(part, O_WRONLY | O_CLOEXEC);
+    um_status status = UM_OK;
+    if (fd < 0) {
+        status = um_fail(ctx, UM_ERROR_IO, "%s: cannot be opened: %s", part, strerror(errno));
+    } else {
+        status = um_pwrite_all(ctx, part, fd, header, size, 0);
+        if (status == UM_OK) {
+            status = um_pwrite_all(ctx, part, fd, data, bytes, (int64_t)size);
+        }
+        if (close(fd) != 0 && status == UM_OK) {
+            status = um_fail(ctx, UM_ERROR_IO, "%s: cannot be closed: %s", part, strerror(errno));
+        }
+    }
+    free(header);
+    return status;
+}
+
+um_status um_npy_write(um_context *ctx, const char *path, um_dtype dtype, int ndim,
+                       const int64_t *shape, const void *data)
+{
+    size_t bytes = um_dtype_size(dtype);
+    char *part = NULL;
+    bool good = ndim >= 0 && ndim <= 6;
+    for (int i = 0; good && i < ndim; i++) {
+        good = shape[i] >= 0 && um_mul_size(bytes, (size_t)shape[i], &bytes) &&
+               bytes < (size_t)INT64_MAX / 2;
+    }
+    if (!good) {
+        return um_fail(ctx, UM_ERROR_SHAPE, "%s: the array's shape is not possible", path);
+    }
+    UM_TRY(um_part_begin(ctx, path, true, &part));
+    um_status status = write_array(ctx, part, dtype, ndim, shape, data, bytes);
+    if (status == UM_OK) {
+        status = um_part_commit(ctx, part, path);
+    } else {
+        unlink(part);
+    }
+    free(part);
+    return status;
+}
