@@ -21,6 +21,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+enum { CLI_GROUPS = 4 };
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_CANCELLED = 130 };
 
 typedef enum cli_kind {
@@ -87,7 +88,7 @@ struct cli {
     const char **operand;
     cli_value *values;
     size_t value_count;
-    cli_group groups[4];
+    cli_group groups[CLI_GROUPS];
     size_t group_count;
     bool json, quiet, verbose, force, help;
     double started; /* monotonic seconds */
@@ -98,7 +99,7 @@ struct cli {
 const cli_command *const *cli_commands(size_t *count);
 const cli_command *cli_find_command(const char *name);
 /* The groups of options that `command` takes; groups[0] are its own. Returns their number. */
-size_t cli_command_groups(const cli_command *command, cli_group groups[4]);
+size_t cli_command_groups(const cli_command *command, cli_group groups[CLI_GROUPS]);
 
 /* ---- values of options: by long name; an unknown name is a defect and aborts ---------------- */
 bool cli_given(const cli *c, const char *name);
@@ -131,7 +132,9 @@ json_t *cli_json_sum(double value, bool exact);
 /* Refuses, before any work: an existing path without --force, a folder that is not there or not
  * writable, a suffix that is not in `suffixes` (".hspy .npz"; NULL = any). */
 UM_CHECK um_status cli_check_output(cli *c, const char *path, const char *suffixes);
-/* The same for a folder that receives files: made if absent. */
+/* Whether `path`, a folder, is there and writable or can be made; makes nothing. */
+UM_CHECK um_status cli_check_parent(cli *c, const char *path);
+/* Makes the folder if it is absent. */
 UM_CHECK um_status cli_check_folder(cli *c, const char *path);
 /* Writes text as PATH through PATH.part. */
 UM_CHECK um_status cli_write_text(cli *c, const char *path, const char *text);
@@ -144,6 +147,8 @@ UM_PRINTF(1, 2) char *cli_format(const char *format, ...); /* malloc'ed */
 double cli_seconds(void);        /* monotonic clock */
 int64_t cli_peak_bytes(void);    /* peak resident set of this process */
 char *cli_command_line(int argc, char **argv); /* quoted for a shell, malloc'ed */
+/* Help texts as sentences: capital first, full stop last. */
+void cli_sentence(const char *text, char *out, size_t size);
 /* "1.2 GB", "3.4 s": for people. */
 const char *cli_bytes_text(double bytes, char text[32]);
 const char *cli_seconds_text(double seconds, char text[32]);

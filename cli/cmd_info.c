@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METADATA_LINES = 40, VALUE_WIDTH = 100 };
+enum { METADATA_LINES = 40, VALUE_WIDTH = 100, LONGEST_LIST = 8 };
 
 typedef struct reading {
     double bytes, seconds; /* of the timed read */
@@ -109,7 +109,7 @@ static void say_metadata(cli *c, const char *prefix, const json_t *object, int *
         }
         if (json_is_object(value)) {
             say_metadata(c, name, value, lines);
-        } else {
+        } else if (json_array_size(value) <= LONGEST_LIST) { /* 0 for what is no list */
             if (*lines < METADATA_LINES) {
                 say_value(c, name, value);
             }
@@ -140,8 +140,8 @@ static void say_info(cli *c, const um_source_info *info, const char *metadata, c
             (long long)info->block_nx);
     if (read->bytes > 0 && read->seconds > 0) {
         double rate = read->bytes / read->seconds;
-        cli_say(c, "one read     about %s with one thread (%s/s, measured now)",
-                cli_seconds_text(total / rate, text), cli_bytes_text(rate, text2));
+        cli_say(c, "one read     %s with one thread (%s/s, measured now)",
+                total / rate < 1e-3 ? "under 1 ms" : cli_seconds_text(total / rate, text), cli_bytes_text(rate, text2));
     }
     cli_say(c, "\n%-8s %8s  %-14s %-14s %s", "axis", "size", "scale", "offset", "units");
     for (int i = 0; i < 4; i++) {
@@ -155,10 +155,52 @@ static void say_info(cli *c, const um_source_info *info, const char *metadata, c
         cli_say(c, "\nmetadata");
         say_metadata(c, "", object, &lines);
         if (lines > METADATA_LINES) {
-            cli_say(c, "  ... and %d more: --json shows everything", lines - METADATA_LINES);
+            cli_say(c, "  ... and %d more: --json shows everything, long lists too", lines - METADATA_LINES);
         }
     }
     json_decref(object);
+}
+
+/* What the recipe makes of the scan; only when there is a recipe, since binding may read the data. */
+static um_status prepared(cli *c, cli_scan *scan, json_t *object)
+{
+    um_status status = cli_scan_bind(c, scan);
+    if (status != UM_OK) {
+        return status;
+    }
+    const um_matrix_info *info = um_matrix_get_info(scan->matrix);
+    if (c->json) {
+        json_object_set_new(
+            object, "prepared",
+            json_pack("{s:o, s:s, s:o, s:b, s:o}", "shape", cli_json_shape(info->shape), "dtype",
+                      um_dtype_name(info->dtype), "axes", cli_json_axes(info->axes), "counts",
+                      (int)info->counts, "learned", cli_json_object(um_matrix_report(scan->matrix))));
+    }
+    cli_say(c, "\nprepared     %lld x %lld positions of %lld x %lld pixels, %s",
+            (long long)info->shape.ny, (long long)info->shape.nx, (long long)info->shape.ky,
+            (long long)info->shape.kx, um_dtype_name(info->dtype));
+    return UM_OK;
+}
+
+static um_status show(cli *c, cli_scan *scan, const reading *read)
+{
+    const um_source_info *info = um_source_get_info(scan->source);
+    const char *metadata = um_source_metadata(scan->source);
+    json_t *object = NULL;
+    um_status status = UM_OK;
+    if (c->json) {
+        object = as_json(info, metadata, read);
+    } else {
+        say_info(c, info, metadata, read);
+    }
+    if (um_recipe_text(scan->recipe)[0] != '\0') {
+        status = prepared(c, scan, object);
+    }
+    if (status != UM_OK || !c->json) {
+        json_decref(object);
+        return status;
+    }
+    return cli_print_json(c, object);
 }
 
 static um_status run(cli *c)
@@ -166,17 +208,14 @@ static um_status run(cli *c)
     cli_scan scan;
     reading read = {0};
     um_status status = cli_scan_open(c, c->operand[0], &scan);
+    if (status == UM_OK) {
+        status = cli_scan_recipe(c, &scan);
+    }
     if (status == UM_OK && !cli_given(c, "no-timing")) {
         status = time_read(c, scan.source, &read);
     }
     if (status == UM_OK) {
-        const um_source_info *info = um_source_get_info(scan.source);
-        const char *metadata = um_source_metadata(scan.source);
-        if (c->json) {
-            status = cli_print_json(c, as_json(info, metadata, &read));
-        } else {
-            say_info(c, info, metadata, &read);
-        }
+        status = show(c, &scan, &read);
     }
     cli_scan_close(&scan);
     return status;
@@ -191,12 +230,13 @@ const cli_command cli_command_info = {
         "metadata, and how long one read of all patterns takes, measured by a short timed read.\n\n"
         "FILE is a scan in any format that unmix reads, found from its content. FILE.h5:/path names a "
         "dataset in an HDF5 file. A 2-D array is taken as positions x pixels, a 3-D array as a line or "
-        "stack of patterns: --scan NYxNX gives a stack its shape.",
+        "stack of patterns: --scan NYxNX gives a stack its shape. With preparation options, the prepared "
+        "shape is shown as well.",
     .examples = "unmix info scan.hspy # for people\n"
                 "unmix info --json scan.mib --scan 256x256 # for programs\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,
-    .reads = CLI_READS_FILE,
+    .reads = CLI_READS_SCAN,
     .run = run,
 };

@@ -7,7 +7,7 @@ typedef void (*option_fn)(FILE *out, const cli_option *o);
 
 static void each_option(FILE *out, const cli_command *command, option_fn print)
 {
-    cli_group groups[4];
+    cli_group groups[CLI_GROUPS];
     size_t count = cli_command_groups(command, groups);
     for (size_t g = 0; g < count; g++) {
         for (size_t i = 0; i < groups[g].count; i++) {

@@ -60,7 +60,9 @@ static void option_line(FILE *out, const cli_option *o)
         fprintf(out, "%*s", COLUMN - n, "");
     }
     char text[1024];
-    snprintf(text, sizeof text, "%s%s%s%s%s", o->help, o->repeat ? " May be repeated." : "",
+    char help[800];
+    cli_sentence(o->help, help, sizeof help);
+    snprintf(text, sizeof text, "%s%s%s%s%s", help, o->repeat ? " May be repeated." : "",
              o->preset != NULL ? " [" : "", o->preset != NULL ? o->preset : "",
              o->preset != NULL ? "]" : "");
     wrapped(out, text, strlen(text), COLUMN, COLUMN);
@@ -92,7 +94,7 @@ void cli_help_command(FILE *out, const cli_command *command)
     if (command->examples != NULL) {
         examples(out, command->examples);
     }
-    cli_group groups[4];
+    cli_group groups[CLI_GROUPS];
     size_t count = cli_command_groups(command, groups);
     for (size_t g = 0; g < count; g++) {
         if (groups[g].count == 0) {

@@ -64,7 +64,9 @@ static void option(FILE *out, const cli_option *o)
         fputs("\\fR", out);
     }
     fputc('\n', out);
-    plain(out, o->help);
+    char help[800];
+    cli_sentence(o->help, help, sizeof help);
+    plain(out, help);
     if (o->repeat) {
         fputs("\nMay be repeated.", out);
     }
@@ -108,7 +110,7 @@ void cli_man_command(FILE *out, const cli_command *command)
     plain(out, command->operands != NULL ? command->operands : "");
     fputs(" [options]\n.SH DESCRIPTION\n", out);
     paragraphs(out, command->description);
-    cli_group groups[4];
+    cli_group groups[CLI_GROUPS];
     size_t count = cli_command_groups(command, groups);
     for (size_t g = 0; g < count; g++) {
         if (groups[g].count == 0) {

@@ -53,16 +53,42 @@ static const cli_option reading_options[] = {
     {.name = "allow-short", .kind = CLI_SWITCH,
      .help = "Take a file that ends early; the missing positions are excluded."},
     {.name = "raw", .kind = CLI_TEXT, .value = "TEXT",
-     .help = "What a flat file holds: dtype=u16,ky=256,kx=256[,header=BYTES][,frame_header=BYTES]"
-             "[,frame_footer=BYTES][,endian=big|little]."},
+     .help = "What a flat file holds: dtype=u16,ky=256,kx=256 and, where it has them, ,header=BYTES "
+             ",frame_header=BYTES ,frame_footer=BYTES ,endian=big in one word."},
 };
+
+static const cli_option recipe_file_option = {
+    .name = "recipe", .kind = CLI_FILE, .value = "FILE",
+    .help = "Take the steps from the [prep] section of an INI file; options win over it."};
+
+enum { MOST_RECIPE_OPTIONS = 64 };
+
+/* The preparation options are the library's recipe keys: filled once, at the first use. */
+static const cli_option *recipe_options(size_t *count)
+{
+    static cli_option table[MOST_RECIPE_OPTIONS];
+    static size_t filled;
+    if (filled == 0) {
+        size_t keys = 0;
+        const um_recipe_key *key = um_recipe_keys(&keys);
+        table[filled++] = recipe_file_option;
+        for (size_t i = 0; i < keys && filled < MOST_RECIPE_OPTIONS; i++) {
+            bool file = key[i].value != NULL && strcmp(key[i].value, "FILE") == 0;
+            cli_kind kind = key[i].value == NULL ? CLI_SWITCH : file ? CLI_FILE : CLI_TEXT;
+            table[filled++] = (cli_option){
+                .name = key[i].key, .kind = kind, .value = key[i].value, .help = key[i].help};
+        }
+    }
+    *count = filled;
+    return table;
+}
 
 static const cli_option few_options[] = {
     {.name = "json", .kind = CLI_SWITCH, .help = "Print the result as one JSON object."},
     {.name = "help", .letter = 'h', .kind = CLI_SWITCH, .help = "Show this help."},
 };
 
-size_t cli_command_groups(const cli_command *command, cli_group groups[4])
+size_t cli_command_groups(const cli_command *command, cli_group groups[CLI_GROUPS])
 {
     size_t n = 0;
     size_t own = 0;
@@ -70,6 +96,11 @@ size_t cli_command_groups(const cli_command *command, cli_group groups[4])
         own++;
     }
     groups[n++] = (cli_group){"Options", command->options, own};
+    if (command->reads == CLI_READS_SCAN) {
+        size_t count = 0;
+        const cli_option *table = recipe_options(&count);
+        groups[n++] = (cli_group){"Preparation options", table, count};
+    }
     if (command->reads != CLI_READS_NOTHING) {
         groups[n++] = (cli_group){"Reading options", reading_options,
                                   sizeof reading_options / sizeof reading_options[0]};

@@ -80,6 +80,24 @@ um_status cli_check_output(cli *c, const char *path, const char *suffixes)
     return status;
 }
 
+um_status cli_check_parent(cli *c, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        return check_writable_folder(c, path, path);
+    }
+    char *bare = cli_format("%s", path);
+    for (size_t n = bare != NULL ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--) {
+        bare[n - 1] = '\0';
+    }
+    char *folder = bare != NULL ? folder_of(bare) : NULL;
+    um_status status = folder != NULL ? check_writable_folder(c, path, folder)
+                                      : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    free(folder);
+    free(bare);
+    return status;
+}
+
 um_status cli_check_folder(cli *c, const char *path)
 {
     struct stat st;

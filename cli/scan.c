@@ -30,10 +30,44 @@ um_status cli_scan_open(cli *c, const char *path, cli_scan *scan)
     return um_source_open(c->ctx, path, &options, &scan->source);
 }
 
+um_status cli_scan_recipe(cli *c, cli_scan *scan)
+{
+    um_status status = um_recipe_create(c->ctx, &scan->recipe);
+    if (status == UM_OK && cli_given(c, "recipe")) {
+        status = um_recipe_read(scan->recipe, cli_text(c, "recipe"));
+    }
+    size_t count = 0;
+    const um_recipe_key *keys = um_recipe_keys(&count);
+    for (size_t k = 0; k < count && status == UM_OK; k++) {
+        int times = cli_count(c, keys[k].key);
+        for (int i = 0; i < times && status == UM_OK; i++) {
+            const char *text = cli_text_at(c, keys[k].key, i);
+            status = um_recipe_set(scan->recipe, keys[k].key, text);
+        }
+    }
+    return status;
+}
+
+um_status cli_scan_bind(cli *c, cli_scan *scan)
+{
+    return um_matrix_open(c->ctx, scan->source, scan->recipe, &scan->matrix);
+}
+
+um_status cli_scan_prepare(cli *c, const char *path, cli_scan *scan)
+{
+    um_status status = cli_scan_open(c, path, scan);
+    if (status == UM_OK) {
+        status = cli_scan_recipe(c, scan);
+    }
+    return status == UM_OK ? cli_scan_bind(c, scan) : status;
+}
+
 void cli_scan_close(cli_scan *scan)
 {
+    um_matrix_free(scan->matrix);
+    um_recipe_free(scan->recipe);
     um_source_free(scan->source);
-    scan->source = NULL;
+    *scan = (cli_scan){0};
 }
 
 json_t *cli_json_shape(um_shape s)

@@ -166,6 +166,14 @@ char *cli_command_line(int argc, char **argv)
     return line;
 }
 
+void cli_sentence(const char *text, char *out, size_t size)
+{
+    size_t n = strlen(text);
+    bool stop = n > 0 && text[n - 1] == '.';
+    snprintf(out, size, "%s%s", text, stop ? "" : ".");
+    out[0] = (char)toupper((unsigned char)out[0]);
+}
+
 const char *cli_bytes_text(double bytes, char text[32])
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};

@@ -1,0 +1,224 @@
+#include "store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const size_t BUFFER_BYTES = (size_t)16 << 20;
+
+typedef struct store {
+    cli *c;
+    const um_matrix_info *info;
+    um_dtype dtype;
+    size_t pattern_pixels, pattern_bytes;
+    size_t room;          /* patterns per worker's buffer */
+    um_sink *sink;        /* NULL: whole scan in `memory` */
+    char *memory;
+    pthread_mutex_t lock; /* of the sink and the tally */
+    cli_stored tally;
+} store;
+
+/* Patterns of one worker on the way to the sink. */
+typedef struct buffer {
+    char *patterns;
+    int64_t *position;
+    size_t count;
+    cli_stored tally;
+} buffer;
+
+/* Length of the run of consecutive positions from `first`, within one scan row. */
+static size_t run_length(const store *s, const buffer *b, size_t first)
+{
+    int64_t nx = s->info->shape.nx;
+    size_t n = 1;
+    while (first + n < b->count && b->position[first + n] == b->position[first] + (int64_t)n &&
+           b->position[first + n] % nx != 0) {
+        n++;
+    }
+    return n;
+}
+
+/* Writes the buffered patterns as the largest rectangles that their order gives. */
+static um_status flush(store *s, buffer *b)
+{
+    int64_t nx = s->info->shape.nx;
+    um_status status = UM_OK;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < b->count && status == UM_OK;) {
+        size_t run = run_length(s, b, i);
+        size_t rows = 1;
+        while (i + (rows + 1) * run <= b->count &&
+               b->position[i + rows * run] == b->position[i] + (int64_t)rows * nx &&
+               run_length(s, b, i + rows * run) >= run) {
+            rows++;
+        }
+        um_rect rect = {b->position[i] / nx, b->position[i] % nx, (int64_t)rows, (int64_t)run};
+        status = um_sink_write(s->sink, rect, b->patterns + i * s->pattern_bytes);
+        i += rows * run;
+    }
+    pthread_mutex_unlock(&s->lock);
+    b->count = 0;
+    return status;
+}
+
+static um_status start(void *user, void **state)
+{
+    store *s = user;
+    buffer *b = calloc(1, sizeof *b);
+    if (b != NULL && s->sink != NULL) {
+        b->patterns = malloc(s->room * s->pattern_bytes);
+        b->position = malloc(s->room * sizeof *b->position);
+    }
+    *state = b;
+    if (b == NULL || (s->sink != NULL && (b->patterns == NULL || b->position == NULL))) {
+        return UM_ERROR_MEMORY;
+    }
+    return UM_OK;
+}
+
+static um_status visit(void *user, void *state, const um_tile *tile)
+{
+    store *s = user;
+    buffer *b = state;
+    size_t stored = um_dtype_size(tile->dtype) * s->pattern_pixels;
+    for (size_t r = 0; r < tile->rows; r++) {
+        const char *pattern = (const char *)tile->data + r * stored;
+        char *dst = s->memory + (size_t)tile->position[r] * s->pattern_bytes;
+        if (s->sink != NULL) {
+            if (b->count == s->room) {
+                um_status status = flush(s, b);
+                if (status != UM_OK) {
+                    return status;
+                }
+            }
+            b->position[b->count] = tile->position[r];
+            dst = b->patterns + b->count++ * s->pattern_bytes;
+        }
+        cli_convert_values(tile->dtype, pattern, s->dtype, dst, s->pattern_pixels, &b->tally);
+    }
+    return UM_OK;
+}
+
+static um_status merge(void *user, void *state)
+{
+    store *s = user;
+    buffer *b = state;
+    s->tally.clipped += b->tally.clipped;
+    s->tally.not_a_number += b->tally.not_a_number;
+    b->tally = (cli_stored){0};
+    return s->sink != NULL ? flush(s, b) : UM_OK;
+}
+
+static void stop(void *user, void *state)
+{
+    (void)user;
+    buffer *b = state;
+    if (b != NULL) {
+        free(b->patterns);
+        free(b->position);
+        free(b);
+    }
+}
+
+static const um_visitor visitor = {.start = start, .visit = visit, .merge = merge, .stop = stop};
+
+static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options *options, store *s)
+{
+    um_sink_spec spec = {
+        .shape = s->info->shape,
+        .dtype = s->dtype,
+        .metadata = um_source_metadata(scan->source),
+        .compression = options->compression,
+        .overwrite = c->force,
+    };
+    memcpy(spec.axes, s->info->axes, sizeof spec.axes);
+    um_status status = um_sink_create(c->ctx, options->path, &spec, &s->sink);
+    if (status != UM_OK) {
+        return status;
+    }
+    size_t share = um_context_memory(c->ctx) / 16 / (size_t)um_context_threads(c->ctx);
+    size_t bytes = share < BUFFER_BYTES ? share : BUFFER_BYTES;
+    s->room = bytes / s->pattern_bytes > UM_GROUP_ROWS ? bytes / s->pattern_bytes : UM_GROUP_ROWS;
+    status = um_matrix_pass(scan->matrix, "writing", &visitor, s);
+    if (status == UM_OK) {
+        status = um_sink_commit(s->sink);
+    }
+    um_sink_free(s->sink);
+    return status;
+}
+
+static um_status write_npz(cli *c, const cli_store_options *options, const store *s)
+{
+    um_shape shape = s->info->shape;
+    const int64_t sizes[4] = {shape.ny, shape.nx, shape.ky, shape.kx};
+    um_npz *npz = NULL;
+    um_status status = um_npz_create(c->ctx, options->path, c->force, &npz);
+    if (status == UM_OK) {
+        status = um_npz_add(npz, "data", s->dtype, 4, sizes, s->memory);
+    }
+    if (status == UM_OK) {
+        status = um_npz_commit(npz);
+    }
+    um_npz_free(npz);
+    return status;
+}
+
+static um_status hold_in_memory(cli *c, cli_scan *scan, const cli_store_options *options, store *s)
+{
+    um_shape shape = s->info->shape;
+    double bytes = (double)(shape.ny * shape.nx) * (double)s->pattern_bytes;
+    double limit = (double)um_context_memory(c->ctx) / 4;
+    if (bytes > limit) {
+        char need[32];
+        return cli_fail(c, UM_ERROR_BUDGET,
+                        "%s: this format is written from memory and would need --memory %s: write "
+                        ".hspy or .npy, which are streamed",
+                        options->path, cli_bytes_text(4 * bytes, need));
+    }
+    s->memory = calloc((size_t)(shape.ny * shape.nx), s->pattern_bytes);
+    if (s->memory == NULL) {
+        return cli_fail(c, UM_ERROR_MEMORY, "no memory for the scan");
+    }
+    um_status status = um_matrix_pass(scan->matrix, "reading", &visitor, s);
+    if (status == UM_OK && cli_has_suffix(options->path, ".npz")) {
+        status = write_npz(c, options, s);
+    } else if (status == UM_OK) {
+        status = um_tiff_write(c->ctx, options->path, shape.ny * shape.nx, shape.ky, shape.kx,
+                               (const float *)(const void *)s->memory, s->info->axes[3].scale,
+                               s->info->axes[3].units);
+    }
+    free(s->memory);
+    return status;
+}
+
+um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options, cli_stored *out)
+{
+    const um_matrix_info *info = um_matrix_get_info(scan->matrix);
+    bool tiff = cli_has_suffix(options->path, ".tif") || cli_has_suffix(options->path, ".tiff");
+    bool npz = cli_has_suffix(options->path, ".npz");
+    store s = {
+        .c = c,
+        .info = info,
+        .dtype = tiff ? UM_F32 : options->convert ? options->dtype : info->dtype,
+        .pattern_pixels = (size_t)(info->shape.ky * info->shape.kx),
+    };
+    s.pattern_bytes = s.pattern_pixels * um_dtype_size(s.dtype);
+    pthread_mutex_init(&s.lock, NULL);
+    um_status status =
+        tiff || npz ? hold_in_memory(c, scan, options, &s) : stream_to_sink(c, scan, options, &s);
+    pthread_mutex_destroy(&s.lock);
+    struct stat st;
+    *out = s.tally;
+    out->dtype = s.dtype;
+    out->bytes = stat(options->path, &st) == 0 ? (int64_t)st.st_size : 0;
+    if (status == UM_OK && out->clipped > 0) {
+        cli_warn(c, "%s: %lld values lay outside the range of %s and were set to its limits",
+                 options->path, (long long)out->clipped, um_dtype_name(s.dtype));
+    }
+    if (status == UM_OK && out->not_a_number > 0) {
+        cli_warn(c, "%s: %lld values that are not a number were stored as 0", options->path,
+                 (long long)out->not_a_number);
+    }
+    return status;
+}
