@@ -1,0 +1,94 @@
+"""seeds.py FOLDER - writes the first inputs of every fuzz target: sound small files of each kind, so that
+mutation starts behind the signature."""
+import pathlib
+import shutil
+import sys
+
+import numpy
+import tifffile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "gen"))
+import scan_files  # noqa: E402
+
+SCAN = scan_files.counts((3, 2, 4, 4))
+
+
+def folder(root, name):
+    path = root / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def npy(out):
+    for kind in ("u1", ">u2", "u4", "i2", "f4", ">f8", "?"):
+        numpy.save(out / f"{kind.strip('>?') or 'bool'}.npy", SCAN.astype(kind))
+    numpy.save(out / "fortran.npy", numpy.asfortranarray(SCAN))
+    numpy.save(out / "line.npy", SCAN[0])
+    numpy.save(out / "table.npy", SCAN.reshape(6, 16))
+    numpy.save(out / "none.npy", SCAN[:0])
+
+
+def blo(out):
+    scan_files.blo(out / "plain.blo", SCAN.astype("u1"))
+
+
+def mib(out):
+    for depth in (1, 6, 12, 24):
+        scan_files.mib(out / f"{depth}.mib", SCAN.clip(0, 1) if depth == 1 else SCAN, depth)
+    wide = scan_files.counts((2, 1, 2, 256))
+    for depth in (1, 6, 12):
+        scan_files.mib_raw(out / f"raw{depth}.mib", wide, depth)
+
+
+def mib_hdr(out):
+    scan_files.merlin_hdr(out / "pixel.hdr", 1, 12)
+    scan_files.merlin_hdr(out / "line.hdr", 4, 12)
+    (out / "scan.hdr").write_bytes(b"HDR,\t\nScanX:\t4\nScanY:\t3\nEnd\t".ljust(2048))
+
+
+def raw(out):
+    text = b"dtype=u16,ky=4,kx=4"
+    (out / "plain").write_bytes(text + b"\0" + SCAN.tobytes())
+    (out / "headers").write_bytes(text + b",header=10,frame_header=2,endian=big\0" + b"h" * 10 + SCAN.tobytes())
+
+
+def array(out):
+    work = out / "work"
+    work.mkdir(exist_ok=True)
+    mask = SCAN[0, 0] > 3
+    numpy.save(work / "0.npy", mask)
+    scan_files.learning_npz(work / "1.npz")
+    tifffile.imwrite(work / "2.tif", SCAN[0].astype("f4"))
+    import imageio.v3
+    imageio.v3.imwrite(work / "3.png", mask.astype("u1") * 255)
+    scan_files.hspy(work / "4.hspy", SCAN)
+    scan_files.plain_hdf5(work / "5.h5", mask.astype("u1"), "data")
+    for path in sorted(work.iterdir()):
+        (out / path.name).write_bytes(bytes([int(path.stem)]) + path.read_bytes())
+    shutil.rmtree(work)
+
+
+def model(out):
+    work = out / "work.npz"
+    scan_files.learning_npz(work)
+    (out / "npz").write_bytes(b"\0" + work.read_bytes())
+    work.unlink()
+    scan_files.hspy(out / "work.hspy", SCAN)
+    (out / "hspy").write_bytes(b"\1" + (out / "work.hspy").read_bytes())
+    (out / "work.hspy").unlink()
+
+
+def recipe(out):
+    texts = ["crop-scan=0:2,0:2", "bin-signal=4", "mask-beam=10", "center=com", "bf:disc:3.5,3.5,2",
+             "[prep]\ncrop-signal = 1:3,0:4\nbin-scan = 2\nbackground = dog:1.7,13.2\n; a note\nfriedel\n"]
+    for i, text in enumerate(texts):
+        (out / str(i)).write_text(text)
+
+
+def main(root):
+    for write in (npy, blo, mib, mib_hdr, raw, array, model, recipe):
+        write(folder(root, write.__name__))
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))
