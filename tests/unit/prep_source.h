@@ -78,7 +78,7 @@ static um_status gather_visit(void *user, void *state, const um_tile *tile)
     return UM_OK;
 }
 
-static double *gather(um_matrix *matrix)
+__attribute__((unused)) static double *gather(um_matrix *matrix)
 {
     static const um_visitor visitor = {.visit = gather_visit};
     const um_shape s = um_matrix_get_info(matrix)->shape;

@@ -1,0 +1,106 @@
+/* The scaled matrix X' = diag(u) X diag(v), and the one pass that every solver here is made of. */
+#ifndef UM_FACTOR_INTERNAL_H
+#define UM_FACTOR_INTERNAL_H
+
+#include "base_internal.h"
+#include "kernels.h"
+#include "unmix/factor.h"
+
+/* Excluded or empty rows and columns have u = 0 or v = 0. With Poisson weights u_p = sqrt(T / a_p) and
+ * v_q = 1 / sqrt(b_q), T the total: counting noise then has about unit variance everywhere.
+ * Values in the units of x / sqrt(a b), which people are told, are `report` times smaller. */
+typedef struct um_scaled {
+    um_context *ctx;
+    um_matrix *matrix;
+    const um_kernels *kernels;
+    const um_sums *sums;
+    um_sums *own_sums;
+    size_t n, m, ld; /* positions and pixels in all, excluded ones too; stride of component rows */
+    int64_t rows, columns; /* not excluded */
+    bool weighted;
+    double report;
+    float *u, *v; /* n; ld, zero beyond m */
+    double norm2; /* ||X'||_F^2; known after the first um_scaled_pass that was asked for it */
+} um_scaled;
+
+/* `sums` may be NULL (then one pass makes them) or borrowed. */
+um_status um_scaled_init(um_scaled *scaled, um_matrix *matrix, um_weights weights,
+                         const um_sums *sums);
+void um_scaled_free(um_scaled *scaled);
+
+/* One exact pass over X' = one visit per tile: A = X' H' for a group of rows; rows() turns A into W rows;
+ * then B = W' X' and G = W' W are accumulated. H is k x ld in the scaled space. */
+typedef struct um_exact_pass {
+    const um_scaled *scaled;
+    size_t k;
+    const float *h;
+    /* a and w are k x stride (component-major, stride UM_GROUP_ROWS), w is to be filled; adds what it
+     * likes to extra[4], which is summed in the fixed order. */
+    void (*rows)(void *user, const int64_t *position, size_t rows, const double *a, double *w,
+                 double extra[4]);
+    void *user;
+    bool want_norm2;
+    /* results */
+    double *b; /* k x m, in the scaled space; caller's */
+    double *g; /* k x k; caller's */
+    double extra[4];
+    double norm2;
+} um_exact_pass;
+um_status um_exact_pass_run(um_exact_pass *pass, const char *stage);
+/* Bytes that um_exact_pass_run holds beside the caller's. */
+size_t um_exact_pass_memory(const um_scaled *scaled, size_t k);
+
+/* Subspace iteration on X'. */
+typedef struct um_subspace {
+    size_t count;  /* singular triplets */
+    double *sigma; /* count, in X' */
+    float *v;      /* count x ld, orthonormal rows */
+    float *us;     /* n x count: left vectors times sigma */
+    int64_t passes;
+} um_subspace;
+um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
+                           um_subspace *out);
+void um_subspace_free(um_context *ctx, um_subspace *subspace);
+
+/* Exact non-negative least squares, one column: minimise 1/2 w'Gw - a'w, w >= 0, by block principal
+ * pivoting (Kim & Park 2011) from the support of w. work: k*(k+4) doubles. False (w kept) if it did not end. */
+bool um_nnls(size_t k, const double *g, const double *a, double *w, double *work);
+
+/* The state of a factorisation in the scaled space between two passes: what a checkpoint holds. */
+typedef struct um_nmf_state {
+    size_t k;
+    float *h;      /* k x ld, unit rows: where the next pass is taken (extrapolated) */
+    float *h_last; /* k x ld: the last solution, before extrapolation */
+    float *w;      /* n x k */
+    double *scale; /* k: the next pass takes w times this */
+    double *history; /* objective of each pass, room for max_passes */
+    double *history_kkt;
+    int64_t passes;
+    double beta, beta_max, previous;
+    double kkt_start, kkt;
+} um_nmf_state;
+um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
+void um_nmf_state_free(um_context *ctx, um_nmf_state *state);
+um_status um_nmf_start(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
+                       um_subspace *subspace);
+um_status um_nmf_checkpoint_save(um_scaled *scaled, const um_nmf_options *options,
+                                 const um_nmf_state *state);
+/* *found = false when there is no checkpoint; an error when there is one of other data or options. */
+um_status um_nmf_checkpoint_load(um_scaled *scaled, const um_nmf_options *options,
+                                 um_nmf_state *state, bool *found);
+/* Solves W exactly for state->h, evaluates everything at that pair and makes the model. */
+um_status um_nmf_finish(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
+                        const um_subspace *subspace, um_nmf_result *result);
+/* Squared norm of the projected gradient GH - B in H. */
+double um_component_gradient2(const um_scaled *scaled, size_t k, const double *g, const double *b,
+                              const float *h);
+/* G = H H' over ld columns, f64. */
+void um_gram(const float *h, size_t k, size_t ld, double *g);
+
+/* A model with calibration, masks and the sum patterns of the scan. */
+um_status um_model_of_scan(const um_scaled *scaled, size_t k, const char *method, um_model **out);
+um_status um_model_add_spectrum(const um_scaled *scaled, const um_subspace *subspace,
+                                um_model *model);
+double um_noise_edge(const um_scaled *scaled);
+
+#endif

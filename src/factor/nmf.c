@@ -1,0 +1,364 @@
+/* Streaming NMF: one exact pass (one read) per iteration.
+ *
+ * With H fixed the rows of W are independent, so a visit of a group of patterns computes A = X'H', moves
+ * its rows of W by HALS, and accumulates B = W'X' and G = W'W; after the read, H moves by HALS on B and G.
+ * H is extrapolated between passes with restart (Ang & Gillis 2019). Rows of H have unit norm.
+ * The objective at (W, H) of a pass is exact: ||X'||^2 - 2<A,W> + <WG_H,W>. */
+#include "factor_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_SWEEPS = 10, COMPONENT_SWEEPS = 20, COMPONENT_CHUNK = 1024 };
+static const double SWEEP_STOP = 0.03;
+/* Extrapolation as Ang & Gillis recommend for HALS. */
+static const double BETA_GROWS = 1.05, BETA_MAX_GROWS = 1.01, BETA_SHRINKS = 1.5;
+
+um_nmf_options um_nmf_defaults(int64_t k)
+{
+    return (um_nmf_options){.k = k,
+                            .start = UM_START_NNDSVDAR,
+                            .tolerance = 1e-4,
+                            .max_passes = 500,
+                            .checkpoint_seconds = 30};
+}
+
+/* ---- the rows of W ------------------------------------------------------------------------- */
+
+typedef struct row_work {
+    const um_scaled *scaled;
+    um_nmf_state *state;
+    double *g; /* H H' */
+    bool first;
+} row_work;
+
+enum extra_sum { SUM_OBJECTIVE, SUM_GRADIENT };
+
+static double projected2(double w, double gradient)
+{
+    double p = w > 0 || gradient < 0 ? gradient : 0;
+    return p * p;
+}
+
+/* Adds 1/2-free objective terms w'Gw - 2a'w and the squared projected gradient of each row. */
+static void judge_rows(const row_work *k, const double *a, const double *w, size_t rows, size_t count,
+                       double *objective, double *gradient2)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < count; c++) {
+            double gw = 0;
+            for (size_t d = 0; d < count; d++) {
+                gw += k->g[c * count + d] * w[d * UM_GROUP_ROWS + r];
+            }
+            double wc = w[c * UM_GROUP_ROWS + r];
+            double ac = a[c * UM_GROUP_ROWS + r];
+            *objective += wc * (gw - 2 * ac);
+            *gradient2 += projected2(wc, gw - ac);
+        }
+    }
+}
+
+static void move_rows(void *user, const int64_t *position, size_t rows, const double *a, double *w,
+                      double extra[4])
+{
+    row_work *k = user;
+    um_nmf_state *state = k->state;
+    size_t count = state->k;
+    for (size_t c = 0; c < count; c++) {
+        for (size_t r = 0; r < rows; r++) {
+            w[c * UM_GROUP_ROWS + r] =
+                (double)state->w[(size_t)position[r] * count + c] * state->scale[c];
+        }
+    }
+    double unused = 0;
+    if (k->first) {
+        judge_rows(k, a, w, rows, count, &unused, &extra[SUM_GRADIENT]);
+    }
+    k->scaled->kernels->hals(count, rows, UM_GROUP_ROWS, k->g, a, w, ROW_SWEEPS, SWEEP_STOP);
+    for (size_t c = 0; c < count; c++) {
+        for (size_t r = 0; r < rows; r++) {
+            float value = (float)w[c * UM_GROUP_ROWS + r];
+            state->w[(size_t)position[r] * count + c] = value;
+            w[c * UM_GROUP_ROWS + r] = (double)value;
+        }
+    }
+    judge_rows(k, a, w, rows, count, &extra[SUM_OBJECTIVE],
+               k->first ? &unused : &extra[SUM_GRADIENT]);
+}
+
+/* ---- the components H ---------------------------------------------------------------------- */
+
+typedef struct component_work {
+    const um_scaled *scaled;
+    size_t k;
+    const double *g, *b;
+    double *h; /* k x m */
+} component_work;
+
+static um_status move_chunk(void *user, int64_t chunk, int worker)
+{
+    (void)worker;
+    component_work *w = user;
+    size_t first = (size_t)chunk * COMPONENT_CHUNK;
+    size_t width = w->scaled->m - first < COMPONENT_CHUNK ? w->scaled->m - first : COMPONENT_CHUNK;
+    w->scaled->kernels->hals(w->k, width, w->scaled->m, w->g, w->b + first, w->h + first,
+                             COMPONENT_SWEEPS, SWEEP_STOP);
+    return UM_OK;
+}
+
+double um_component_gradient2(const um_scaled *s, size_t k, const double *g, const double *b,
+                              const float *h)
+{
+    double sum = 0;
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            if (!(s->v[j] > 0)) {
+                continue;
+            }
+            double gh = 0;
+            for (size_t d = 0; d < k; d++) {
+                gh += g[c * k + d] * (double)h[d * s->ld + j];
+            }
+            sum += projected2((double)h[c * s->ld + j], gh - b[c * s->m + j]);
+        }
+    }
+    return sum;
+}
+
+static um_status move_components(um_scaled *s, um_nmf_state *state, const double *g, const double *b,
+                                 double *h64)
+{
+    size_t k = state->k;
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            h64[c * s->m + j] = (double)state->h[c * s->ld + j];
+        }
+    }
+    component_work work = {s, k, g, b, h64};
+    int64_t chunks = (int64_t)((s->m + COMPONENT_CHUNK - 1) / COMPONENT_CHUNK);
+    return um_pipeline_run(s->ctx, chunks, um_context_threads(s->ctx), move_chunk, NULL, &work);
+}
+
+/* Unit rows; what is divided out of H multiplies W when it is next taken up. */
+static void normalise_rows(const um_scaled *s, um_nmf_state *state)
+{
+    for (size_t c = 0; c < state->k; c++) {
+        float *h = state->h + c * s->ld;
+        double norm2 = 0;
+        for (size_t j = 0; j < s->m; j++) {
+            norm2 += (double)h[j] * (double)h[j];
+        }
+        double norm = sqrt(norm2);
+        state->scale[c] = norm;
+        for (size_t j = 0; norm > 0 && j < s->m; j++) {
+            h[j] = (float)((double)h[j] / norm);
+        }
+    }
+}
+
+/* From the new solution h64 and the last one to where the next pass is taken. */
+static void extrapolate(const um_scaled *s, um_nmf_state *state, const double *h64, double objective)
+{
+    size_t k = state->k;
+    bool rose = state->previous >= 0 && objective > state->previous;
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            state->h[c * s->ld + j] = (float)h64[c * s->m + j];
+        }
+    }
+    normalise_rows(s, state);
+    if (rose) {
+        state->beta_max = state->beta;
+        state->beta /= BETA_SHRINKS;
+    } else if (state->passes > 1) {
+        state->beta = fmin(state->beta_max, state->beta * BETA_GROWS);
+        state->beta_max = fmin(1, state->beta_max * BETA_MAX_GROWS);
+    }
+    double beta = rose || state->passes < 2 ? 0 : state->beta;
+    for (size_t i = 0; i < k * s->ld; i++) {
+        float h = state->h[i];
+        float ahead = h + (float)beta * (h - state->h_last[i]);
+        state->h_last[i] = h;
+        state->h[i] = ahead > 0 ? ahead : 0;
+    }
+    state->previous = objective;
+}
+
+/* ---- iterations ---------------------------------------------------------------------------- */
+
+typedef struct buffers {
+    double *g_h, *g, *b, *h64;
+} buffers;
+
+static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
+                          const buffers *buf, bool *converged)
+{
+    size_t k = state->k;
+    um_gram(state->h, k, s->ld, buf->g_h);
+    row_work rows = {s, state, buf->g_h, state->passes == 0};
+    um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = move_rows, .user = &rows,
+                          .want_norm2 = s->norm2 <= 0, .b = buf->b, .g = buf->g};
+    char stage[48];
+    snprintf(stage, sizeof stage, "NMF pass %lld", (long long)state->passes + 1);
+    UM_TRY(um_exact_pass_run(&pass, stage));
+    if (pass.want_norm2) {
+        s->norm2 = pass.norm2;
+    }
+    for (size_t c = 0; c < k; c++) {
+        state->scale[c] = 1;
+    }
+    double objective = fmax(0, s->norm2 + pass.extra[SUM_OBJECTIVE]);
+    double gradient = sqrt(pass.extra[SUM_GRADIENT] +
+                           um_component_gradient2(s, k, buf->g, buf->b, state->h));
+    if (state->kkt_start < 0) {
+        state->kkt_start = gradient;
+    }
+    state->kkt = state->kkt_start > 0 ? gradient / state->kkt_start : 0;
+    state->history[state->passes] = objective;
+    state->history_kkt[state->passes] = state->kkt;
+    state->passes++;
+    *converged = state->kkt <= options->tolerance;
+    um_debug(s->ctx, "pass %lld: objective %.9g, KKT residual %.3g", (long long)state->passes,
+             objective * s->report * s->report, state->kkt);
+    if (!*converged) {
+        UM_TRY(move_components(s, state, buf->g, buf->b, buf->h64));
+        extrapolate(s, state, buf->h64, objective);
+    }
+    return UM_OK;
+}
+
+static um_status iterate(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
+                         um_nmf_result *r)
+{
+    size_t k = state->k;
+    buffers buf = {0};
+    um_status status = um_buffer_alloc(s->ctx, k * s->m, sizeof(double), "W'X", &buf.b);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, k * s->m, sizeof(double), "components", &buf.h64);
+    }
+    buf.g = calloc(k * k, sizeof *buf.g);
+    buf.g_h = calloc(k * k, sizeof *buf.g_h);
+    if (status == UM_OK && (buf.g == NULL || buf.g_h == NULL)) {
+        status = um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu components", k);
+    }
+    double last_saved = um_seconds();
+    while (status == UM_OK && !r->converged && state->passes < options->max_passes) {
+        status = one_pass(s, options, state, &buf, &r->converged);
+        double now = um_seconds();
+        if (status == UM_OK && options->checkpoint != NULL && !r->converged &&
+            now - last_saved >= options->checkpoint_seconds) {
+            status = um_nmf_checkpoint_save(s, options, state);
+            last_saved = um_seconds();
+        }
+    }
+    if (!r->converged) {
+        memcpy(state->h, state->h_last, k * s->ld * sizeof *state->h); /* not beyond the solution */
+    }
+    um_buffer_free(s->ctx, buf.b);
+    um_buffer_free(s->ctx, buf.h64);
+    free(buf.g);
+    free(buf.g_h);
+    return status;
+}
+
+static um_status check_options(const um_scaled *s, const um_nmf_options *options)
+{
+    int64_t most = s->rows < s->columns ? s->rows : s->columns;
+    if (most > UM_HALS_LARGEST) {
+        most = UM_HALS_LARGEST;
+    }
+    if (options->k < 1 || options->k > most) {
+        return um_fail(s->ctx, UM_ERROR_ARGUMENT, "-k %lld: 1 to %lld components are possible here",
+                       (long long)options->k, (long long)most);
+    }
+    if (!(options->tolerance >= 0) || options->max_passes < 1) {
+        return um_fail(s->ctx, UM_ERROR_ARGUMENT,
+                       "the tolerance must not be negative and at least one pass is needed");
+    }
+    if (s->sums->negative > 0) {
+        return um_fail(s->ctx, UM_ERROR_VALUE,
+                       "%lld values are negative (least %g): NMF needs non-negative data; pass "
+                       "--negative clip to set them to zero",
+                       (long long)s->sums->negative, s->sums->minimum);
+    }
+    return UM_OK;
+}
+
+enum { SCREE_VALUES = 25 };
+
+static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
+{
+    UM_TRY(check_options(s, options));
+    um_context *ctx = s->ctx;
+    size_t k = (size_t)options->k;
+    um_nmf_state state;
+    um_subspace subspace = {.count = 0};
+    bool resumed = false;
+    /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
+    um_status status = um_subspace_find(s, k > SCREE_VALUES ? k : SCREE_VALUES, -1, 0, &subspace);
+    r->passes += subspace.passes;
+    if (status == UM_OK) {
+        status = um_nmf_state_create(s, k, options->max_passes, &state);
+    } else {
+        return status;
+    }
+    if (status == UM_OK && options->checkpoint != NULL && options->resume) {
+        status = um_nmf_checkpoint_load(s, options, &state, &resumed);
+    }
+    if (status == UM_OK && !resumed) {
+        status = um_nmf_start(s, options, &state, &subspace);
+        normalise_rows(s, &state);
+    }
+    um_buffer_free(ctx, subspace.us);
+    um_buffer_free(ctx, subspace.v);
+    subspace.us = NULL;
+    subspace.v = NULL;
+    if (status == UM_OK) {
+        status = iterate(s, options, &state, r);
+    }
+    r->iterations = state.passes;
+    r->passes += state.passes;
+    r->kkt = state.kkt;
+    r->weighted = s->weighted;
+    if (status == UM_OK) {
+        status = um_nmf_finish(s, options, &state, &subspace, r);
+    }
+    um_nmf_state_free(ctx, &state);
+    um_subspace_free(ctx, &subspace);
+    return status;
+}
+
+um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result **out)
+{
+    um_context *ctx = um_matrix_get_context(matrix);
+    *out = NULL;
+    double start = um_seconds();
+    um_nmf_result *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");
+    }
+    um_scaled s;
+    um_status status = um_scaled_init(&s, matrix, options->weights, options->sums);
+    r->passes = s.own_sums != NULL;
+    if (status == UM_OK) {
+        status = run_nmf(&s, options, r);
+    }
+    um_scaled_free(&s);
+    r->seconds = um_seconds() - start;
+    if (status != UM_OK) {
+        um_nmf_result_free(r);
+        return status;
+    }
+    *out = r;
+    return UM_OK;
+}
+
+void um_nmf_result_free(um_nmf_result *result)
+{
+    if (result == NULL) {
+        return;
+    }
+    um_model_free(result->model);
+    free(result);
+}
