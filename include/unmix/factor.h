@@ -48,6 +48,8 @@ UM_API void um_svd_result_free(um_svd_result *result);
 UM_API int64_t um_scree_elbow(const double *singular_values, int64_t count);
 
 typedef enum um_start {
+    UM_START_SEPARABLE, /* the purest positions of the scan: smoothed successive projection in the space
+                           of the leading singular vectors */
     UM_START_NNDSVD,   /* zeros stay zero */
     UM_START_NNDSVDA,  /* zeros filled with the mean */
     UM_START_NNDSVDAR, /* zeros filled with small random values */
@@ -60,11 +62,11 @@ typedef enum um_normalize { UM_NORMALIZE_SUM, UM_NORMALIZE_MAX, UM_NORMALIZE_NOR
 typedef struct um_nmf_options {
     int64_t k;
     um_weights weights;
-    um_start start;          /* default (0) is replaced by UM_START_NNDSVDAR through um_nmf_defaults */
+    um_start start;
     const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx) */
     um_normalize normalize;
     um_negative negative;
-    double tolerance;        /* of the KKT residual relative to its start */
+    double tolerance;        /* of the KKT residual, see um_nmf_result */
     int64_t max_passes;
     const char *checkpoint;  /* path of the checkpoint file, or NULL. It stays after success: the caller
                                 removes it once the result is saved */
@@ -86,7 +88,9 @@ typedef struct um_nmf_result {
     double weighted_error;   /* in the weighted units; = frobenius_error without weights */
     double noise_ratio;      /* mean squared residual in units of counting noise (1 = only noise is
                                 left), with Poisson weights, else NaN */
-    double kkt;              /* projected gradient relative to its start */
+    double kkt;              /* norm of the projected gradient at (W, H) relative to that of the empty
+                                model: sqrt(|P(WHH'-XH')|^2 + |P(W'WH-W'X)|^2) / sqrt(|XH'|^2 + |W'X|^2),
+                                in the weighted units, H of unit rows */
     double seconds;
 } um_nmf_result;
 

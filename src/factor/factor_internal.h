@@ -77,12 +77,13 @@ typedef struct um_nmf_state {
     double *history_kkt;
     int64_t passes;
     double beta, beta_max, previous;
-    double kkt_start, kkt;
+    double kkt;
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
 void um_nmf_state_free(um_context *ctx, um_nmf_state *state);
 um_status um_nmf_start(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
                        um_subspace *subspace);
+um_status um_nmf_start_separable(um_scaled *scaled, const um_subspace *subspace, um_nmf_state *state);
 um_status um_nmf_checkpoint_save(um_scaled *scaled, const um_nmf_options *options,
                                  const um_nmf_state *state);
 /* *found = false when there is no checkpoint; an error when there is one of other data or options. */
@@ -91,9 +92,10 @@ um_status um_nmf_checkpoint_load(um_scaled *scaled, const um_nmf_options *option
 /* Solves W exactly for state->h, evaluates everything at that pair and makes the model. */
 um_status um_nmf_finish(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
                         const um_subspace *subspace, um_nmf_result *result);
-/* Squared norm of the projected gradient GH - B in H. */
-double um_component_gradient2(const um_scaled *scaled, size_t k, const double *g, const double *b,
-                              const float *h);
+/* Norm of the projected gradient of W and H together, relative to that of the empty model (-X'H', -W'X'):
+ * the parts of W are handed in as sums over rows. H has unit rows. */
+double um_kkt_residual(const um_scaled *scaled, size_t k, const double *g, const double *b,
+                       const float *h, double row_gradient2, double row_product2);
 /* G = H H' over ld columns, f64. */
 void um_gram(const float *h, size_t k, size_t ld, double *g);
 

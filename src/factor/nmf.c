@@ -18,7 +18,7 @@ static const double BETA_GROWS = 1.05, BETA_MAX_GROWS = 1.01, BETA_SHRINKS = 1.5
 um_nmf_options um_nmf_defaults(int64_t k)
 {
     return (um_nmf_options){.k = k,
-                            .start = UM_START_NNDSVDAR,
+                            .start = UM_START_SEPARABLE,
                             .tolerance = 1e-4,
                             .max_passes = 500,
                             .checkpoint_seconds = 30};
@@ -30,10 +30,9 @@ typedef struct row_work {
     const um_scaled *scaled;
     um_nmf_state *state;
     double *g; /* H H' */
-    bool first;
 } row_work;
 
-enum extra_sum { SUM_OBJECTIVE, SUM_GRADIENT };
+enum extra_sum { SUM_OBJECTIVE, SUM_GRADIENT, SUM_PRODUCT };
 
 static double projected2(double w, double gradient)
 {
@@ -41,9 +40,9 @@ static double projected2(double w, double gradient)
     return p * p;
 }
 
-/* Adds 1/2-free objective terms w'Gw - 2a'w and the squared projected gradient of each row. */
+/* Adds the objective terms w'Gw - 2a'w, the squared projected gradient and the squares of a. */
 static void judge_rows(const row_work *k, const double *a, const double *w, size_t rows, size_t count,
-                       double *objective, double *gradient2)
+                       double extra[4])
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < count; c++) {
@@ -53,8 +52,9 @@ static void judge_rows(const row_work *k, const double *a, const double *w, size
             }
             double wc = w[c * UM_GROUP_ROWS + r];
             double ac = a[c * UM_GROUP_ROWS + r];
-            *objective += wc * (gw - 2 * ac);
-            *gradient2 += projected2(wc, gw - ac);
+            extra[SUM_OBJECTIVE] += wc * (gw - 2 * ac);
+            extra[SUM_GRADIENT] += projected2(wc, gw - ac);
+            extra[SUM_PRODUCT] += ac * ac;
         }
     }
 }
@@ -71,10 +71,6 @@ static void move_rows(void *user, const int64_t *position, size_t rows, const do
                 (double)state->w[(size_t)position[r] * count + c] * state->scale[c];
         }
     }
-    double unused = 0;
-    if (k->first) {
-        judge_rows(k, a, w, rows, count, &unused, &extra[SUM_GRADIENT]);
-    }
     k->scaled->kernels->hals(count, rows, UM_GROUP_ROWS, k->g, a, w, ROW_SWEEPS, SWEEP_STOP);
     for (size_t c = 0; c < count; c++) {
         for (size_t r = 0; r < rows; r++) {
@@ -83,8 +79,7 @@ static void move_rows(void *user, const int64_t *position, size_t rows, const do
             w[c * UM_GROUP_ROWS + r] = (double)value;
         }
     }
-    judge_rows(k, a, w, rows, count, &extra[SUM_OBJECTIVE],
-               k->first ? &unused : &extra[SUM_GRADIENT]);
+    judge_rows(k, a, w, rows, count, extra);
 }
 
 /* ---- the components H ---------------------------------------------------------------------- */
@@ -107,10 +102,11 @@ static um_status move_chunk(void *user, int64_t chunk, int worker)
     return UM_OK;
 }
 
-double um_component_gradient2(const um_scaled *s, size_t k, const double *g, const double *b,
-                              const float *h)
+double um_kkt_residual(const um_scaled *s, size_t k, const double *g, const double *b, const float *h,
+                       double row_gradient2, double row_product2)
 {
-    double sum = 0;
+    double gradient2 = row_gradient2;
+    double product2 = row_product2;
     for (size_t c = 0; c < k; c++) {
         for (size_t j = 0; j < s->m; j++) {
             if (!(s->v[j] > 0)) {
@@ -120,10 +116,12 @@ double um_component_gradient2(const um_scaled *s, size_t k, const double *g, con
             for (size_t d = 0; d < k; d++) {
                 gh += g[c * k + d] * (double)h[d * s->ld + j];
             }
-            sum += projected2((double)h[c * s->ld + j], gh - b[c * s->m + j]);
+            double bc = b[c * s->m + j];
+            gradient2 += projected2((double)h[c * s->ld + j], gh - bc);
+            product2 += bc * bc;
         }
     }
-    return sum;
+    return product2 > 0 ? sqrt(gradient2 / product2) : 0;
 }
 
 static um_status move_components(um_scaled *s, um_nmf_state *state, const double *g, const double *b,
@@ -196,7 +194,7 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_nmf_st
 {
     size_t k = state->k;
     um_gram(state->h, k, s->ld, buf->g_h);
-    row_work rows = {s, state, buf->g_h, state->passes == 0};
+    row_work rows = {s, state, buf->g_h};
     um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = move_rows, .user = &rows,
                           .want_norm2 = s->norm2 <= 0, .b = buf->b, .g = buf->g};
     char stage[48];
@@ -209,12 +207,8 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_nmf_st
         state->scale[c] = 1;
     }
     double objective = fmax(0, s->norm2 + pass.extra[SUM_OBJECTIVE]);
-    double gradient = sqrt(pass.extra[SUM_GRADIENT] +
-                           um_component_gradient2(s, k, buf->g, buf->b, state->h));
-    if (state->kkt_start < 0) {
-        state->kkt_start = gradient;
-    }
-    state->kkt = state->kkt_start > 0 ? gradient / state->kkt_start : 0;
+    state->kkt = um_kkt_residual(s, k, buf->g, buf->b, state->h, pass.extra[SUM_GRADIENT],
+                                 pass.extra[SUM_PRODUCT]);
     state->history[state->passes] = objective;
     state->history_kkt[state->passes] = state->kkt;
     state->passes++;

@@ -46,6 +46,7 @@ static void solve_rows(void *user, const int64_t *position, size_t rows, const d
             if (row_w[c] > 0 || gradient < 0) {
                 extra[0] += gradient * gradient;
             }
+            extra[1] += row_a[c] * row_a[c];
         }
     }
     free(work);
@@ -65,8 +66,7 @@ static um_status solve_loadings(um_scaled *s, um_nmf_state *state, um_nmf_result
                               .b = b, .g = g + k * k};
         status = um_exact_pass_run(&pass, "final loadings");
         r->passes++;
-        double gradient2 = pass.extra[0] + um_component_gradient2(s, k, pass.g, b, state->h);
-        r->kkt = state->kkt_start > 0 ? sqrt(gradient2) / state->kkt_start : 0;
+        r->kkt = um_kkt_residual(s, k, pass.g, b, state->h, pass.extra[0], pass.extra[1]);
     }
     um_buffer_free(s->ctx, b);
     free(g);

@@ -1,5 +1,5 @@
 /* Where the factorisation starts: NNDSVD (Boutsidis & Gallopoulos 2008) and its filled forms, seeded
- * random numbers, or the user's own patterns. */
+ * random numbers, or the user's own patterns. (The separable start is in separable.c.) */
 #include "factor_internal.h"
 
 #include <math.h>
@@ -192,6 +192,9 @@ um_status um_nmf_start(um_scaled *s, const um_nmf_options *options, um_nmf_state
     if (options->start == UM_START_RANDOM) {
         random_start(s, state);
         return UM_OK;
+    }
+    if (options->start == UM_START_SEPARABLE) {
+        return um_nmf_start_separable(s, subspace, state);
     }
     for (size_t c = 0; c < state->k && c < subspace->count; c++) {
         nndsvd_component(s, subspace, c, state);

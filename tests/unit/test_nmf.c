@@ -171,6 +171,7 @@ static void check_fit(const char *mask_outside, um_weights weights, um_start sta
 static void finds_the_states(void **state)
 {
     (void)state;
+    check_fit(NULL, UM_WEIGHTS_POISSON, UM_START_SEPARABLE);
     check_fit(NULL, UM_WEIGHTS_POISSON, UM_START_NNDSVDAR);
     check_fit(NULL, UM_WEIGHTS_NONE, UM_START_NNDSVD);
     check_fit(NULL, UM_WEIGHTS_NONE, UM_START_NNDSVDA);
@@ -180,7 +181,7 @@ static void finds_the_states(void **state)
 static void finds_the_states_under_a_mask(void **state)
 {
     (void)state;
-    check_fit("5.2", UM_WEIGHTS_POISSON, UM_START_NNDSVDAR);
+    check_fit("5.2", UM_WEIGHTS_POISSON, UM_START_SEPARABLE);
     check_fit("5.2", UM_WEIGHTS_NONE, UM_START_NNDSVDAR);
 }
 
