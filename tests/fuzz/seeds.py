@@ -46,6 +46,16 @@ def mib_hdr(out):
     (out / "scan.hdr").write_bytes(b"HDR,\t\nScanX:\t4\nScanY:\t3\nEnd\t".ljust(2048))
 
 
+def hdf5(out):
+    """Instructions, not files: see fuzz_hdf5.c. One for each layout, and random ones."""
+    random = numpy.random.default_rng(3)
+    for layout in range(5):
+        # shape 3 x 2 x 4 x 4, chunks 2 x 2 x 4 x 4, u16, chunked, no filter, one chunk
+        body = bytes([0, 3, 1, 2, 1, 4, 3, 4, 3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 32, 7]) + bytes(range(128))
+        (out / f"layout{layout}").write_bytes(bytes([layout] + ([3, 2, 1, 9] if layout else [])) + body)
+        (out / f"random{layout}").write_bytes(bytes([layout]) + random.bytes(700))
+
+
 def raw(out):
     text = b"dtype=u16,ky=4,kx=4"
     (out / "plain").write_bytes(text + b"\0" + SCAN.tobytes())
@@ -61,8 +71,6 @@ def array(out):
     tifffile.imwrite(work / "2.tif", SCAN[0].astype("f4"))
     import imageio.v3
     imageio.v3.imwrite(work / "3.png", mask.astype("u1") * 255)
-    scan_files.hspy(work / "4.hspy", SCAN)
-    scan_files.plain_hdf5(work / "5.h5", mask.astype("u1"), "data")
     for path in sorted(work.iterdir()):
         (out / path.name).write_bytes(bytes([int(path.stem)]) + path.read_bytes())
     shutil.rmtree(work)
@@ -86,7 +94,7 @@ def recipe(out):
 
 
 def main(root):
-    for write in (npy, blo, mib, mib_hdr, raw, array, model, recipe):
+    for write in (npy, blo, mib, mib_hdr, hdf5, raw, array, model, recipe):
         write(folder(root, write.__name__))
 
 
