@@ -17,7 +17,7 @@ static bool recognise(const um_probe *probe, const um_open_options *options)
     return false;
 }
 
-static hid_t open_file(const char *path)
+hid_t um_h5_open_file(const char *path)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0) {
@@ -138,7 +138,7 @@ static um_status open_source(um_context *ctx, const um_probe *probe, const um_op
 {
     um_h5_guard guard;
     um_h5_enter(&guard);
-    hid_t file = open_file(probe->path);
+    hid_t file = um_h5_open_file(probe->path);
     um_h5_found found = {.dataset = -1};
     um_status status = file >= 0 ? um_h5_find(ctx, probe, file, &found) : open_failure(ctx, probe);
     if (status == UM_OK) {

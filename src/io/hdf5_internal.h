@@ -18,6 +18,9 @@ void um_h5_leave(um_h5_guard *guard);
 /* Innermost reason on HDF5's error stack, "" if none. */
 void um_h5_reason(char *text, size_t size);
 
+/* For reading, without file locks; negative on failure. */
+hid_t um_h5_open_file(const char *path);
+
 /* ---- values (hdf5_value.c) ------------------------------------------------------------------ */
 
 /* As much of a UTF-8 text as fits, never half a character. */
@@ -25,6 +28,8 @@ void um_h5_copy_text(char *dst, size_t size, const char *text);
 /* Text of a string attribute (fixed or variable length, Latin-1 made UTF-8), or a number printed.
  * False, and dst = "", when absent or of another kind; HyperSpy's "_None_" counts as absent. */
 bool um_h5_attr_text(hid_t object, const char *name, char *dst, size_t size);
+/* Text of any length, malloc'ed; NULL when absent. */
+char *um_h5_attr_long_text(hid_t object, const char *name);
 /* Number of a scalar or one-element attribute: integer, float, boolean enum or numeric text. */
 bool um_h5_attr_number(hid_t object, const char *name, double *out);
 /* Same for a scalar dataset. */

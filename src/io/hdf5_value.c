@@ -9,7 +9,8 @@
 enum {
     MAX_DEPTH = 12,
     MAX_ITEMS = 4000,
-    MAX_TEXT = 1 << 16,
+    MAX_TEXT = 1 << 12,
+    LONG_TEXT = 1 << 24,
     MAX_NUMBERS = 64,
     MAX_NAME = 256
 };
@@ -110,17 +111,17 @@ static char *trimmed(const char *bytes, size_t limit)
     while (n > 0 && bytes[n - 1] == ' ') {
         n--;
     }
-    return utf8_text(bytes, n < MAX_TEXT ? n : MAX_TEXT);
+    return utf8_text(bytes, n);
 }
 
-/* `count` strings, each malloc'ed; false when they cannot be read. */
-static bool read_strings(holder h, hid_t type, size_t count, char **texts)
+/* `count` strings of at most `limit` bytes, each malloc'ed; false when they cannot be read. */
+static bool read_strings(holder h, hid_t type, size_t count, size_t limit, char **texts)
 {
     if (H5Tis_variable_str(type) > 0) {
         char **raw = calloc(count, sizeof *raw);
         bool ok = raw != NULL && holder_read(h, type, raw);
         for (size_t i = 0; ok && i < count; i++) {
-            texts[i] = trimmed(raw[i] != NULL ? raw[i] : "", MAX_TEXT);
+            texts[i] = trimmed(raw[i] != NULL ? raw[i] : "", limit);
         }
         if (ok) {
             hid_t space = holder_space(h);
@@ -131,7 +132,7 @@ static bool read_strings(holder h, hid_t type, size_t count, char **texts)
         return ok;
     }
     size_t width = H5Tget_size(type);
-    if (width == 0 || width > MAX_TEXT || width * count > 4 * MAX_TEXT) {
+    if (width == 0 || width > limit || count > limit / width + MAX_NUMBERS) {
         return false;
     }
     char *raw = calloc(count, width);
@@ -168,7 +169,7 @@ static bool read_number(holder h, double *out)
             H5Tclose(base);
         } else if (class == H5T_STRING) {
             char *text = NULL;
-            if (read_strings(h, type, 1, &text) && text != NULL) {
+            if (read_strings(h, type, 1, MAX_TEXT, &text) && text != NULL) {
                 char *end = NULL;
                 *out = strtod(text, &end);
                 ok = end != text && *end == '\0';
@@ -191,7 +192,8 @@ static bool read_text(holder h, char *dst, size_t size)
     if (holder_count(h) == 1) {
         if (H5Tget_class(type) == H5T_STRING) {
             char *text = NULL;
-            ok = read_strings(h, type, 1, &text) && text != NULL && strcmp(text, "_None_") != 0;
+            ok = read_strings(h, type, 1, MAX_TEXT, &text) && text != NULL &&
+                 strcmp(text, "_None_") != 0;
             if (ok) {
                 um_h5_copy_text(dst, size, text);
             }
@@ -231,6 +233,22 @@ bool um_h5_attr_text(hid_t object, const char *name, char *dst, size_t size)
         H5Aclose(h.id);
     }
     return ok;
+}
+
+char *um_h5_attr_long_text(hid_t object, const char *name)
+{
+    holder h;
+    char *text = NULL;
+    if (open_attribute(object, name, &h)) {
+        hid_t type = holder_type(h);
+        if (holder_count(h) == 1 && H5Tget_class(type) == H5T_STRING &&
+            !read_strings(h, type, 1, LONG_TEXT, &text)) {
+            text = NULL;
+        }
+        H5Tclose(type);
+        H5Aclose(h.id);
+    }
+    return text;
 }
 
 bool um_h5_attr_number(hid_t object, const char *name, double *out)
@@ -311,7 +329,7 @@ static json_t *strings_json(holder h, hid_t type, size_t count)
 {
     char *texts[MAX_NUMBERS] = {NULL};
     json_t *list = NULL;
-    if (read_strings(h, type, count, texts)) {
+    if (read_strings(h, type, count, LONG_TEXT / count, texts)) {
         list = json_array();
         for (size_t i = 0; i < count; i++) {
             json_array_append_new(list, text_json(texts[i]));

@@ -1,70 +1,63 @@
-/* The result of a factorisation in memory: see model.h. */
-#include "base_internal.h"
-#include "unmix/model.h"
+/* Factors, loadings, masks, named arrays and provenance, kept together. */
+#include "model_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ARRAYS = 64 };
-
-typedef struct named_array {
-    char *name;
-    um_array *array;
-} named_array;
-
-struct um_model {
-    um_context *ctx;
-    int64_t k;
-    um_shape shape;
-    um_axis axes[4];
-    char *method;
-    float *factors, *loadings;
-    uint8_t *signal_mask, *navigation_mask;
-    named_array arrays[MOST_ARRAYS];
-    int array_count;
-    char *provenance;
-};
-
-static size_t positions(const um_model *model)
+int64_t um_model_pixels(const um_model *model)
 {
-    return (size_t)(model->shape.ny * model->shape.nx);
+    return model->shape.ky * model->shape.kx;
 }
 
-static size_t pixels(const um_model *model)
+int64_t um_model_positions(const um_model *model)
 {
-    return (size_t)(model->shape.ky * model->shape.kx);
+    return model->shape.ny * model->shape.nx;
+}
+
+static um_status no_memory(um_context *ctx)
+{
+    return um_fail(ctx, UM_ERROR_MEMORY, "a model: no memory left");
+}
+
+static um_status fill(um_context *ctx, const um_model_spec *spec, um_model *model)
+{
+    size_t factors = 0;
+    size_t loadings = 0;
+    um_shape s = spec->shape;
+    if (spec->k < 1 || s.ny < 1 || s.nx < 1 || s.ky < 1 || s.kx < 1 ||
+        !um_mul4(spec->k, s.ky, s.kx, 1, &factors) || !um_mul4(spec->k, s.ny, s.nx, 1, &loadings)) {
+        return um_fail(ctx, UM_ERROR_SHAPE,
+                       "a model of %lld components for %lld x %lld positions and %lld x %lld pixels "
+                       "is not possible",
+                       (long long)spec->k, (long long)s.ny, (long long)s.nx, (long long)s.ky,
+                       (long long)s.kx);
+    }
+    model->ctx = ctx;
+    model->k = spec->k;
+    model->shape = s;
+    memcpy(model->axes, spec->axes, sizeof model->axes);
+    const int64_t sizes[4] = {s.ny, s.nx, s.ky, s.kx};
+    for (int i = 0; i < 4; i++) {
+        model->axes[i].size = sizes[i];
+        model->axes[i].navigate = i < 2;
+    }
+    model->method = um_strdup(spec->method != NULL ? spec->method : "NMF");
+    if (model->method == NULL) {
+        return no_memory(ctx);
+    }
+    UM_TRY(um_buffer_alloc(ctx, factors, sizeof(float), "component patterns", &model->factors));
+    return um_buffer_alloc(ctx, loadings, sizeof(float), "loading maps", &model->loadings);
 }
 
 um_status um_model_create(um_context *ctx, const um_model_spec *spec, um_model **out)
 {
     *out = NULL;
-    size_t size = 0;
-    if (spec->k < 1 || !um_mul4(spec->shape.ny, spec->shape.nx, spec->k, 1, &size) ||
-        !um_mul4(spec->shape.ky, spec->shape.kx, spec->k, 1, &size) || size == 0) {
-        return um_fail(ctx, UM_ERROR_SHAPE, "a model needs components, positions and pixels");
-    }
     um_model *model = calloc(1, sizeof *model);
     if (model == NULL) {
-        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a model");
+        return no_memory(ctx);
     }
-    model->ctx = ctx;
-    model->k = spec->k;
-    model->shape = spec->shape;
-    memcpy(model->axes, spec->axes, sizeof model->axes);
-    model->method = um_strdup(spec->method != NULL ? spec->method : "");
-    model->provenance = um_strdup("{}");
-    um_status status = model->method != NULL && model->provenance != NULL
-                           ? UM_OK
-                           : um_fail(ctx, UM_ERROR_MEMORY, "no memory for a model");
-    if (status == UM_OK) {
-        status = um_buffer_alloc(ctx, pixels(model) * (size_t)spec->k, sizeof(float),
-                                 "component patterns", &model->factors);
-    }
-    if (status == UM_OK) {
-        status = um_buffer_alloc(ctx, positions(model) * (size_t)spec->k, sizeof(float), "loadings",
-                                 &model->loadings);
-    }
+    um_status status = fill(ctx, spec, model);
     if (status != UM_OK) {
         um_model_free(model);
         return status;
@@ -78,16 +71,17 @@ void um_model_free(um_model *model)
     if (model == NULL) {
         return;
     }
+    um_buffer_free(model->ctx, model->factors);
+    um_buffer_free(model->ctx, model->loadings);
     for (int i = 0; i < model->array_count; i++) {
         free(model->arrays[i].name);
         um_array_free(model->arrays[i].array);
     }
-    um_buffer_free(model->ctx, model->factors);
-    um_buffer_free(model->ctx, model->loadings);
+    free(model->arrays);
     free(model->signal_mask);
     free(model->navigation_mask);
-    free(model->method);
     free(model->provenance);
+    free(model->method);
     free(model);
 }
 
@@ -121,6 +115,8 @@ float *um_model_loadings(um_model *model)
     return model->loadings;
 }
 
+/* ---- masks ---------------------------------------------------------------------------------- */
+
 const uint8_t *um_model_signal_mask(const um_model *model)
 {
     return model->signal_mask;
@@ -131,15 +127,22 @@ const uint8_t *um_model_navigation_mask(const um_model *model)
     return model->navigation_mask;
 }
 
-static um_status set_mask(um_model *model, uint8_t **slot, const uint8_t *mask, size_t size)
+static um_status set_mask(um_model *model, uint8_t **slot, const uint8_t *mask, int64_t count)
 {
     uint8_t *copy = NULL;
-    if (mask != NULL) {
-        copy = malloc(size);
+    if (mask != NULL && memchr(mask, 0, (size_t)count) == NULL) {
+        return um_fail(model->ctx, UM_ERROR_VALUE, "a mask excludes everything: change the mask");
+    }
+    bool any = false;
+    for (int64_t i = 0; mask != NULL && i < count && !any; i++) {
+        any = mask[i] != 0;
+    }
+    if (any) {
+        copy = malloc((size_t)count);
         if (copy == NULL) {
-            return um_fail(model->ctx, UM_ERROR_MEMORY, "no memory for a mask");
+            return no_memory(model->ctx);
         }
-        for (size_t i = 0; i < size; i++) {
+        for (int64_t i = 0; i < count; i++) {
             copy[i] = mask[i] != 0;
         }
     }
@@ -150,74 +153,113 @@ static um_status set_mask(um_model *model, uint8_t **slot, const uint8_t *mask, 
 
 um_status um_model_set_signal_mask(um_model *model, const uint8_t *mask)
 {
-    return set_mask(model, &model->signal_mask, mask, pixels(model));
+    return set_mask(model, &model->signal_mask, mask, um_model_pixels(model));
 }
 
 um_status um_model_set_navigation_mask(um_model *model, const uint8_t *mask)
 {
-    return set_mask(model, &model->navigation_mask, mask, positions(model));
+    return set_mask(model, &model->navigation_mask, mask, um_model_positions(model));
 }
 
-static named_array *find_array(const um_model *model, const char *name)
+/* ---- named arrays --------------------------------------------------------------------------- */
+
+bool um_model_name_reserved(const char *name)
+{
+    /* What HyperSpy's learning_results and our own files keep under these names. */
+    static const char *const names[] = {
+        "factors",     "loadings",        "signal_mask", "navigation_mask",
+        "decomposition_algorithm",        "output_dimension",
+        "poissonian_noise_normalized",    "unfolded",    "original_shape",
+        "centre",      "mean",            "unmixing_matrix", "bss_algorithm",
+        "unmix_model", "provenance"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool usable_name(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return n > 0 && n < 64 && name[n] == '\0' && name[0] != '_' && !um_model_name_reserved(name);
+}
+
+static um_named_array *find_array(const um_model *model, const char *name)
 {
     for (int i = 0; i < model->array_count; i++) {
         if (strcmp(model->arrays[i].name, name) == 0) {
-            return (named_array *)&model->arrays[i];
+            return &model->arrays[i];
         }
     }
     return NULL;
 }
 
-static um_array *copy_array(int ndim, const int64_t *shape, const double *data)
+/* A slot for the name, with the name set and no data. */
+static um_named_array *take_slot(um_model *model, const char *name)
 {
-    um_array *array = calloc(1, sizeof *array);
-    if (array == NULL) {
+    um_named_array *slot = find_array(model, name);
+    if (slot != NULL) {
+        return slot;
+    }
+    um_named_array *arrays =
+        realloc(model->arrays, (size_t)(model->array_count + 1) * sizeof *arrays);
+    if (arrays == NULL) {
         return NULL;
     }
-    size_t size = 1;
+    model->arrays = arrays;
+    slot = &arrays[model->array_count];
+    *slot = (um_named_array){.name = um_strdup(name)};
+    if (slot->name == NULL) {
+        return NULL;
+    }
+    model->array_count++;
+    return slot;
+}
+
+static um_array *copy_array(int ndim, const int64_t *shape, const double *data, size_t bytes)
+{
+    um_array *array = calloc(1, sizeof *array);
+    if (array == NULL || (array->data = malloc(bytes)) == NULL) {
+        free(array);
+        return NULL;
+    }
     array->dtype = UM_F64;
     array->ndim = ndim;
     for (int i = 0; i < ndim; i++) {
         array->shape[i] = shape[i];
-        size *= (size_t)shape[i];
     }
-    array->data = malloc((size > 0 ? size : 1) * sizeof(double));
-    if (array->data == NULL) {
-        free(array);
-        return NULL;
-    }
-    memcpy(array->data, data, size * sizeof(double));
+    memcpy(array->data, data, bytes);
     return array;
 }
 
 um_status um_model_set_array(um_model *model, const char *name, int ndim, const int64_t *shape,
                              const double *data)
 {
-    named_array *slot = find_array(model, name);
-    if (ndim < 0 || ndim > 6 || (slot == NULL && model->array_count == MOST_ARRAYS)) {
-        return um_fail(model->ctx, UM_ERROR_ARGUMENT, "%s: %s", name,
-                       ndim > 6 ? "too many dimensions" : "too many arrays in one model");
+    size_t bytes = sizeof(double);
+    bool possible = ndim >= 0 && ndim <= 6;
+    for (int i = 0; possible && i < ndim; i++) {
+        possible = shape[i] > 0 && um_mul_size(bytes, (size_t)shape[i], &bytes);
     }
-    um_array *array = copy_array(ndim, shape, data);
-    char *copy = slot == NULL ? um_strdup(name) : NULL;
-    if (array == NULL || (slot == NULL && copy == NULL)) {
-        um_array_free(array);
-        free(copy);
-        return um_fail(model->ctx, UM_ERROR_MEMORY, "%s: no memory", name);
+    if (!possible || !usable_name(name)) {
+        return um_fail(model->ctx, UM_ERROR_ARGUMENT,
+                       "a model cannot keep an array named \"%s\" of %d dimensions", name, ndim);
     }
+    um_array *array = copy_array(ndim, shape, data, bytes);
+    um_named_array *slot = array != NULL ? take_slot(model, name) : NULL;
     if (slot == NULL) {
-        slot = &model->arrays[model->array_count++];
-        slot->name = copy;
-    } else {
-        um_array_free(slot->array);
+        um_array_free(array);
+        return no_memory(model->ctx);
     }
+    um_array_free(slot->array);
     slot->array = array;
     return UM_OK;
 }
 
 const um_array *um_model_array(const um_model *model, const char *name)
 {
-    const named_array *slot = find_array(model, name);
+    const um_named_array *slot = find_array(model, name);
     return slot != NULL ? slot->array : NULL;
 }
 
@@ -231,11 +273,21 @@ const char *um_model_array_name(const um_model *model, int i)
     return i >= 0 && i < model->array_count ? model->arrays[i].name : NULL;
 }
 
+/* ---- provenance ----------------------------------------------------------------------------- */
+
 um_status um_model_set_provenance(um_model *model, const char *json)
 {
-    char *copy = um_strdup(json != NULL ? json : "{}");
+    json_error_t error;
+    json_t *object = json_loads(json, 0, &error);
+    bool fits = json_is_object(object);
+    json_decref(object);
+    if (!fits) {
+        return um_fail(model->ctx, UM_ERROR_ARGUMENT, "provenance is not a JSON object: %s",
+                       error.text);
+    }
+    char *copy = um_strdup(json);
     if (copy == NULL) {
-        return um_fail(model->ctx, UM_ERROR_MEMORY, "no memory for the provenance");
+        return no_memory(model->ctx);
     }
     free(model->provenance);
     model->provenance = copy;
@@ -244,5 +296,89 @@ um_status um_model_set_provenance(um_model *model, const char *json)
 
 const char *um_model_provenance(const um_model *model)
 {
-    return model->provenance;
+    return model->provenance != NULL ? model->provenance : "{}";
+}
+
+bool um_model_weighted(const um_model *model)
+{
+    json_t *provenance = json_loads(um_model_provenance(model), 0, NULL);
+    json_t *weights = json_object_get(provenance, "weights");
+    if (weights == NULL) {
+        weights = json_object_get(json_object_get(provenance, "options"), "weights");
+    }
+    const char *text = json_string_value(weights);
+    bool weighted = text != NULL && strcmp(text, "poisson") == 0;
+    json_decref(provenance);
+    return weighted;
+}
+
+/* ---- rows as files hold them ---------------------------------------------------------------- */
+
+static void blank_rows(float *rows, const uint8_t *mask, int64_t count, int64_t k)
+{
+    for (int64_t i = 0; mask != NULL && i < count; i++) {
+        for (int64_t c = 0; mask[i] && c < k; c++) {
+            rows[i * k + c] = NAN;
+        }
+    }
+}
+
+um_status um_model_factor_rows(um_context *ctx, const um_model *model, float **out)
+{
+    int64_t pixels = um_model_pixels(model);
+    UM_TRY(um_buffer_alloc(ctx, (size_t)(pixels * model->k), sizeof(float),
+                           "component patterns to save", out));
+    for (int64_t c = 0; c < model->k; c++) {
+        const float *factor = model->factors + c * pixels;
+        for (int64_t q = 0; q < pixels; q++) {
+            (*out)[q * model->k + c] = factor[q];
+        }
+    }
+    blank_rows(*out, model->signal_mask, pixels, model->k);
+    return UM_OK;
+}
+
+um_status um_model_loading_rows(um_context *ctx, const um_model *model, float **out)
+{
+    size_t count = (size_t)(um_model_positions(model) * model->k);
+    UM_TRY(um_buffer_alloc(ctx, count, sizeof(float), "loading maps to save", out));
+    memcpy(*out, model->loadings, count * sizeof(float));
+    blank_rows(*out, model->navigation_mask, um_model_positions(model), model->k);
+    return UM_OK;
+}
+
+void um_model_take_factor_rows(um_model *model, const float *rows)
+{
+    int64_t pixels = um_model_pixels(model);
+    for (int64_t c = 0; c < model->k; c++) {
+        for (int64_t q = 0; q < pixels; q++) {
+            model->factors[c * pixels + q] = rows[q * model->k + c];
+        }
+    }
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+um_status um_model_save(um_context *ctx, const um_model *model, const char *path,
+                        const um_save_options *options)
+{
+    static const um_save_options none = {0};
+    options = options != NULL ? options : &none;
+    if (um_has_suffix(path, ".hspy")) {
+        return um_model_save_hspy(ctx, model, path, options);
+    }
+    if (um_has_suffix(path, ".npz")) {
+        return um_model_save_npz(ctx, model, path, options);
+    }
+    return um_fail(ctx, UM_ERROR_UNSUPPORTED,
+                   "%s: the suffix names no result format that unmix writes: use .hspy or .npz", path);
+}
+
+um_status um_model_load(um_context *ctx, const char *path, um_model **out)
+{
+    *out = NULL;
+    if (um_has_suffix(path, ".npz")) {
+        return um_model_load_npz(ctx, path, out);
+    }
+    return um_model_load_hspy(ctx, path, out);
 }

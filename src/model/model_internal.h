@@ -1,0 +1,47 @@
+/* The result in memory, and what the files of it share. */
+#ifndef UM_MODEL_INTERNAL_H
+#define UM_MODEL_INTERNAL_H
+
+#include "io_internal.h"
+#include "unmix/model.h"
+
+typedef struct um_named_array {
+    char *name;
+    um_array *array; /* UM_F64; stays where it is until it is replaced */
+} um_named_array;
+
+struct um_model {
+    um_context *ctx;
+    int64_t k;
+    um_shape shape;
+    um_axis axes[4];
+    char *method;
+    float *factors, *loadings; /* from the budget */
+    uint8_t *signal_mask, *navigation_mask;
+    um_named_array *arrays;
+    int array_count;
+    char *provenance;
+};
+
+int64_t um_model_pixels(const um_model *model);    /* ky * kx */
+int64_t um_model_positions(const um_model *model); /* ny * nx */
+
+/* Factors as files hold them: pixels x k, NaN where excluded. *out from the budget. */
+um_status um_model_factor_rows(um_context *ctx, const um_model *model, float **out);
+/* Loadings (positions x k) with NaN where excluded; um_buffer_free() it. */
+um_status um_model_loading_rows(um_context *ctx, const um_model *model, float **out);
+/* Puts rows of pixels x k back into the model's k x pixels. */
+void um_model_take_factor_rows(um_model *model, const float *rows);
+/* Provenance says that the data were weighted for counting noise. */
+bool um_model_weighted(const um_model *model);
+/* Names that a result file uses for something else than a named array. */
+bool um_model_name_reserved(const char *name);
+
+um_status um_model_save_hspy(um_context *ctx, const um_model *model, const char *path,
+                             const um_save_options *options);
+um_status um_model_load_hspy(um_context *ctx, const char *path, um_model **out);
+um_status um_model_save_npz(um_context *ctx, const um_model *model, const char *path,
+                            const um_save_options *options);
+um_status um_model_load_npz(um_context *ctx, const char *path, um_model **out);
+
+#endif
