@@ -45,7 +45,8 @@ UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const ui
  *   residual_map_expected (ny, nx) what counting noise alone would give, residual_map_weighted (ny, nx)
  *   mean squared residual in units of counting noise (Poisson weights only), residual_pattern (ky, kx)
  *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx).
- * Setting copies and replaces; getting returns NULL when absent. */
+ * Names are lower case letters, digits and '_'. Setting copies and replaces (an empty array is not kept);
+ * getting returns NULL when absent. */
 UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, int ndim,
                                              const int64_t *shape, const double *data);
 UM_API const um_array *um_model_array(const um_model *model, const char *name);

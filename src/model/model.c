@@ -240,7 +240,10 @@ um_status um_model_set_array(um_model *model, const char *name, int ndim, const 
     size_t bytes = sizeof(double);
     bool possible = ndim >= 0 && ndim <= 6;
     for (int i = 0; possible && i < ndim; i++) {
-        possible = shape[i] > 0 && um_mul_size(bytes, (size_t)shape[i], &bytes);
+        possible = shape[i] >= 0 && um_mul_size(bytes, (size_t)shape[i], &bytes);
+    }
+    if (possible && bytes == 0) {
+        return UM_OK; /* nothing to keep, and HDF5 could not hold it */
     }
     if (!possible || !usable_name(name)) {
         return um_fail(model->ctx, UM_ERROR_ARGUMENT,
