@@ -80,25 +80,45 @@ bool um_aperture_holds(const um_aperture *a, int64_t y, int64_t x)
     return distance >= a->inner_px && distance < a->outer_px;
 }
 
-/* Disc as wide as the beam, then rings of equal width out to the nearest edge of the pattern. */
-int um_aperture_series(const um_beam *beam, int64_t ky, int64_t kx, um_aperture series[UM_SERIES])
+/* At least half of an aperture's pixels must be there for it to mean what its name says. */
+static bool mostly_visible(const um_aperture *a, const uint8_t *mask, int64_t ky, int64_t kx)
 {
-    double reach = fmax(fmax(fmin(beam->y, (double)(ky - 1) - beam->y),
-                             ky > 1 ? 0 : (double)kx / 2),
-                        1);
-    if (ky > 1) {
-        reach = fmax(fmin(reach, fmin(beam->x, (double)(kx - 1) - beam->x)), 1);
+    int64_t all = 0;
+    int64_t seen = 0;
+    for (int64_t i = 0; i < ky * kx; i++) {
+        if (um_aperture_holds(a, i / kx, i % kx)) {
+            all++;
+            seen += mask == NULL || mask[i] == 0;
+        }
     }
-    double inner = fmin(ceil(beam->radius_px), reach);
-    int count = 0;
-    series[count] = (um_aperture){.cy = beam->y, .cx = beam->x, .outer_px = inner};
-    snprintf(series[count++].name, sizeof series[0].name, "bright_field");
+    return all > 0 && 2 * seen >= all;
+}
+
+/* Disc as wide as the beam, then rings of equal width out to the nearest edge of the pattern. */
+int um_aperture_series(const um_beam *beam, const uint8_t *mask, int64_t ky, int64_t kx,
+                       um_aperture series[UM_SERIES])
+{
+    double reach = fmax(beam->x, (double)(kx - 1) - beam->x);
+    if (ky > 1 && kx > 1) {
+        reach = fmin(fmin(beam->y, (double)(ky - 1) - beam->y),
+                     fmin(beam->x, (double)(kx - 1) - beam->x));
+    }
+    reach = fmax(reach, 1);
+    double inner = fmin(ceil(beam->radius_px) + 1, reach);
     double width = fmax(ceil((reach - inner) / (UM_SERIES - 1)), 2);
-    for (double r = inner; count < UM_SERIES && r + 1 < reach; r += width) {
-        um_aperture *a = &series[count++];
-        *a = (um_aperture){
-            .cy = beam->y, .cx = beam->x, .inner_px = r, .outer_px = r + width};
-        snprintf(a->name, sizeof a->name, "annular_%.0f_%.0f", r, r + width);
+    int count = 0;
+    for (int i = 0; i < UM_SERIES; i++) {
+        um_aperture a = {.cy = beam->y, .cx = beam->x, .outer_px = inner};
+        if (i == 0) {
+            snprintf(a.name, sizeof a.name, "bright_field");
+        } else {
+            a.inner_px = inner + (i - 1) * width;
+            a.outer_px = a.inner_px + width;
+            snprintf(a.name, sizeof a.name, "annular_%.0f_%.0f", a.inner_px, a.outer_px);
+        }
+        if (a.inner_px < reach && mostly_visible(&a, mask, ky, kx)) {
+            series[count++] = a;
+        }
     }
     return count;
 }

@@ -195,3 +195,71 @@ um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t 
     um_buffer_free(ctx, s.stack);
     return status;
 }
+
+/* Grows the row span [*x0, *x1] of masked pixels around `x` in row y; false if x is not masked. */
+static bool masked_span(const uint8_t *mask, int64_t kx, int64_t y, int64_t x, int64_t *x0,
+                        int64_t *x1)
+{
+    if (mask[y * kx + x] == 0) {
+        return false;
+    }
+    *x0 = *x1 = x;
+    while (*x0 > 0 && mask[y * kx + *x0 - 1] != 0) {
+        (*x0)--;
+    }
+    while (*x1 + 1 < kx && mask[y * kx + *x1 + 1] != 0) {
+        (*x1)++;
+    }
+    return true;
+}
+
+/* A masked pixel nearest to the middle, at most a tenth of the pattern away; -1 if none. */
+static int64_t masked_near_middle(const uint8_t *mask, int64_t ky, int64_t kx)
+{
+    double best = 0.1 * (double)(ky < kx ? ky : kx);
+    int64_t found = -1;
+    for (int64_t i = 0; i < ky * kx; i++) {
+        double d = hypot((double)(i / kx) - 0.5 * (double)(ky - 1),
+                         (double)(i % kx) - 0.5 * (double)(kx - 1));
+        if (mask[i] != 0 && d <= best) {
+            best = d;
+            found = i;
+        }
+    }
+    return found;
+}
+
+bool um_mask_center(const uint8_t *mask, int64_t ky, int64_t kx, um_beam *beam)
+{
+    int64_t seed = mask != NULL && ky > 2 && kx > 2 ? masked_near_middle(mask, ky, kx) : -1;
+    if (seed < 0) {
+        return false;
+    }
+    /* A disc is found exactly by walking up and down from its middle, span by span. */
+    double sum_y = 0;
+    double sum_x = 0;
+    double area = 0;
+    for (int direction = -1; direction <= 1; direction += 2) {
+        int64_t y = seed / kx + (direction > 0);
+        int64_t x = seed % kx;
+        int64_t x0 = 0;
+        int64_t x1 = 0;
+        while (y >= 0 && y < ky && masked_span(mask, kx, y, x, &x0, &x1)) {
+            if (y == 0 || y == ky - 1 || x0 == 0 || x1 == kx - 1) {
+                return false;
+            }
+            double width = (double)(x1 - x0 + 1);
+            area += width;
+            sum_y += width * (double)y;
+            sum_x += width * 0.5 * (double)(x0 + x1);
+            x = (x0 + x1) / 2;
+            y += direction;
+        }
+    }
+    *beam = (um_beam){.found = true,
+                      .central = true,
+                      .y = sum_y / area,
+                      .x = sum_x / area,
+                      .radius_px = sqrt(area / acos(-1.0))};
+    return true;
+}

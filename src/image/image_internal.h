@@ -26,10 +26,16 @@ typedef struct um_beam {
 um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t *mask, int64_t ky,
                        int64_t kx, um_beam *beam);
 
+/* Where a mask (1 = excluded) hides the middle of the pattern by a patch that does not reach its border:
+ * the centre and radius of the patch, as the place of a beam that cannot be seen. Else false. */
+bool um_mask_center(const uint8_t *mask, int64_t ky, int64_t kx, um_beam *beam);
+
 bool um_aperture_holds(const um_aperture *aperture, int64_t y, int64_t x);
-/* The bright field and the annular series around a beam; returns how many. */
+/* The bright field and the annular series around a beam, those that are not mostly masked; returns how
+ * many. */
 enum { UM_SERIES = 7 };
-int um_aperture_series(const um_beam *beam, int64_t ky, int64_t kx, um_aperture series[UM_SERIES]);
+int um_aperture_series(const um_beam *beam, const uint8_t *mask, int64_t ky, int64_t kx,
+                       um_aperture series[UM_SERIES]);
 
 /* ---- text: an anti-aliased stroke font of our own; size_px is the em, capitals are 0.7 em ---------- */
 

@@ -49,4 +49,17 @@ um_context *um_matrix_context(const um_matrix *matrix);
 um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64_t kx, double *cy,
                        double *cx);
 
+/* The visitor behind um_matrix_sums(), for passes that sum up and do more in the same read: begin, pass
+ * with um_sums_visitor and the job as its user (or call its functions from another visitor), finish to
+ * get the sums, end in any case. */
+typedef struct um_sums_job um_sums_job;
+extern const um_visitor um_sums_visitor;
+um_status um_sums_begin(um_matrix *matrix, um_sums_job **out);
+um_sums *um_sums_finish(um_sums_job *job); /* the caller's */
+void um_sums_end(um_sums_job *job);
+
+/* Values of any type as doubles, by um_dtype. */
+typedef void (*um_widen_fn)(double *restrict dst, const void *data, size_t count);
+extern const um_widen_fn um_wideners[UM_DTYPE_COUNT];
+
 #endif

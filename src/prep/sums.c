@@ -7,14 +7,15 @@
 
 enum { BLOCK = 1024, LANES = 8 }; /* pixels worked on at once: their sums stay in the first cache */
 
-typedef struct sums_job {
+struct um_sums_job {
     um_context *ctx;
     um_sums *sums;
     double *min_pattern;
     const uint8_t *mask;
     double *weight; /* 1, or 0 at excluded pixels */
     size_t pixels;
-} sums_job;
+};
+typedef struct um_sums_job sums_job;
 
 typedef struct sums_state {
     double *sum, *square, *max, *min; /* parts of one buffer */
@@ -82,8 +83,7 @@ DEFINE_WIDEN(widen_i32, int32_t)
 DEFINE_WIDEN(widen_f32, float)
 DEFINE_WIDEN(widen_f64, double)
 
-typedef void (*widen_fn)(double *restrict dst, const void *data, size_t count);
-static const widen_fn wideners[UM_DTYPE_COUNT] = {
+const um_widen_fn um_wideners[UM_DTYPE_COUNT] = {
     [UM_U8] = widen_u8,   [UM_U16] = widen_u16, [UM_U32] = widen_u32, [UM_I8] = widen_i8,
     [UM_I16] = widen_i16, [UM_I32] = widen_i32, [UM_F32] = widen_f32, [UM_F64] = widen_f64,
 };
@@ -172,7 +172,7 @@ static um_status sums_visit(void *user, void *state, const um_tile *tile)
         size_t count = job->pixels - first < BLOCK ? job->pixels - first : BLOCK;
         for (size_t r = 0; r < tile->rows; r++) {
             const char *row = (const char *)tile->data + (r * job->pixels + first) * size;
-            wideners[tile->dtype](values, row, count);
+            um_wideners[tile->dtype](values, row, count);
             if (!all_good(values, count)) {
                 note_bad(job, s, values, first, count, tile->position[r]);
             }
@@ -259,26 +259,53 @@ static um_status allocate(sums_job *job, int64_t positions)
     return UM_OK;
 }
 
+const um_visitor um_sums_visitor = {sums_start, sums_visit, sums_merge, sums_stop};
+
+um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
+{
+    const um_matrix_info *info = um_matrix_get_info(matrix);
+    um_context *ctx = um_matrix_context(matrix);
+    sums_job *job = calloc(1, sizeof *job);
+    *out = job;
+    if (job == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for sums");
+    }
+    job->ctx = ctx;
+    job->mask = info->signal_mask;
+    job->pixels = (size_t)(info->shape.ky * info->shape.kx);
+    return allocate(job, info->shape.ny * info->shape.nx);
+}
+
+um_sums *um_sums_finish(um_sums_job *job)
+{
+    finish(job);
+    um_sums *sums = job->sums;
+    job->sums = NULL;
+    return sums;
+}
+
+void um_sums_end(um_sums_job *job)
+{
+    if (job != NULL) {
+        um_sums_free(job->sums);
+        free(job->min_pattern);
+        free(job->weight);
+        free(job);
+    }
+}
+
 um_status um_matrix_sums(um_matrix *matrix, um_sums **out)
 {
-    static const um_visitor visitor = {sums_start, sums_visit, sums_merge, sums_stop};
-    const um_matrix_info *info = um_matrix_get_info(matrix);
     *out = NULL;
-    sums_job job = {.ctx = um_matrix_context(matrix),
-                    .mask = info->signal_mask,
-                    .pixels = (size_t)(info->shape.ky * info->shape.kx)};
-    um_status status = allocate(&job, info->shape.ny * info->shape.nx);
+    sums_job *job = NULL;
+    um_status status = um_sums_begin(matrix, &job);
     if (status == UM_OK) {
-        status = um_matrix_pass(matrix, "summing up", &visitor, &job);
+        status = um_matrix_pass(matrix, "summing up", &um_sums_visitor, job);
     }
     if (status == UM_OK) {
-        finish(&job);
-        *out = job.sums;
-        job.sums = NULL;
+        *out = um_sums_finish(job);
     }
-    um_sums_free(job.sums);
-    free(job.min_pattern);
-    free(job.weight);
+    um_sums_end(job);
     return status;
 }
 
