@@ -69,8 +69,8 @@ UM_API const char *um_source_metadata(const um_source *source);
  * chunked files). */
 UM_CHECK UM_API um_status um_source_read(um_source *source, um_rect rect, void *dst);
 
-/* SHA-256 of the file's bytes as 64 hex digits for small files; for files above 64 MiB of size, first
- * and last 4 MiB and 64 evenly spaced 64 KiB blocks. For provenance. */
+/* SHA-256 of the file's bytes as 64 hex digits; for a file above 64 MiB, of its size (8 bytes, little
+ * endian), its first 4 MiB, 64 evenly spaced blocks of 64 KiB and its last 4 MiB. For provenance. */
 UM_CHECK UM_API um_status um_source_digest(um_source *source, char hex[65]);
 
 /* ---- sinks ---------------------------------------------------------------------------------- */

@@ -95,8 +95,8 @@ void um_swap_bytes(void *data, size_t count, size_t width)
 /* Reads `count` (<= GATHER) patterns with gaps between them in one call: the gaps go to `trash`. */
 enum { GATHER = 256, GAP = 4096 };
 
-static um_status read_gathered(um_source *source, const um_frames *frames, int64_t first,
-                               int64_t count, size_t bytes, unsigned char *dst)
+static um_status read_gathered(um_context *ctx, const char *path, const um_frames *frames,
+                               int64_t first, int64_t count, size_t bytes, unsigned char *dst)
 {
     unsigned char trash[GAP];
     struct iovec parts[2 * GATHER];
@@ -115,24 +115,36 @@ static um_status read_gathered(um_source *source, const um_frames *frames, int64
         return UM_OK;
     }
     for (int64_t i = 0; i < count; i++) { /* a short or failed call: one by one, with the message */
-        UM_TRY(um_pread_all(source->ctx, source->path, frames->fd, dst + (size_t)i * bytes, bytes,
+        UM_TRY(um_pread_all(ctx, path, frames->fd, dst + (size_t)i * bytes, bytes,
                             offset + i * frames->stride));
     }
     return UM_OK;
 }
 
-/* Patterns first .. first+count-1. */
-static um_status read_run(um_source *source, const um_frames *frames, int64_t first, int64_t count,
-                          size_t bytes, unsigned char *dst)
+static um_status read_run(um_context *ctx, const char *path, const um_frames *frames,
+                          int64_t first, int64_t count, size_t bytes, unsigned char *dst)
 {
     if ((size_t)frames->stride == bytes) {
-        return um_pread_all(source->ctx, source->path, frames->fd, dst, (size_t)count * bytes,
+        return um_pread_all(ctx, path, frames->fd, dst, (size_t)count * bytes,
                             frames->offset + first * frames->stride);
     }
     int64_t batch = (size_t)frames->stride - bytes <= GAP ? GATHER : 1;
     for (int64_t i = 0; i < count; i += batch) {
         int64_t n = count - i < batch ? count - i : batch;
-        UM_TRY(read_gathered(source, frames, first + i, n, bytes, dst + (size_t)i * bytes));
+        UM_TRY(read_gathered(ctx, path, frames, first + i, n, bytes, dst + (size_t)i * bytes));
+    }
+    return UM_OK;
+}
+
+um_status um_frames_run(um_source *source, const char *path, const um_frames *frames, int64_t first,
+                        int64_t count, void *dst)
+{
+    const um_source_info *info = &source->info;
+    size_t width = um_dtype_size(info->dtype);
+    size_t pixels = (size_t)(info->shape.ky * info->shape.kx);
+    UM_TRY(read_run(source->ctx, path, frames, first, count, pixels * width, dst));
+    if (frames->big_endian != UM_HOST_BIG_ENDIAN) {
+        um_swap_bytes(dst, (size_t)count * pixels, width);
     }
     return UM_OK;
 }
@@ -140,20 +152,14 @@ static um_status read_run(um_source *source, const um_frames *frames, int64_t fi
 um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst)
 {
     const um_source_info *info = &source->info;
-    size_t width = um_dtype_size(info->dtype);
-    size_t pixels = (size_t)(info->shape.ky * info->shape.kx);
-    size_t bytes = pixels * width;
-    unsigned char *out = dst;
+    size_t bytes = (size_t)(info->shape.ky * info->shape.kx) * um_dtype_size(info->dtype);
     bool rows_join = rect.nx == info->shape.nx;
     int64_t runs = rows_join ? 1 : rect.ny;
     int64_t count = rows_join ? rect.ny * rect.nx : rect.nx;
     for (int64_t i = 0; i < runs; i++) {
         int64_t first = (rect.y0 + i) * info->shape.nx + rect.x0;
-        UM_TRY(read_run(source, frames, first, count, bytes, out));
-        if (frames->big_endian != UM_HOST_BIG_ENDIAN) {
-            um_swap_bytes(out, (size_t)count * pixels, width);
-        }
-        out += (size_t)count * bytes;
+        UM_TRY(um_frames_run(source, source->path, frames, first, count,
+                             (unsigned char *)dst + (size_t)(i * count) * bytes));
     }
     return UM_OK;
 }

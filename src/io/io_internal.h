@@ -100,6 +100,9 @@ typedef struct um_frames {
     bool big_endian;
 } um_frames;
 um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst);
+/* Patterns first .. first+count-1 of one file (path for messages), native endian. */
+um_status um_frames_run(um_source *source, const char *path, const um_frames *frames, int64_t first,
+                        int64_t count, void *dst);
 /* Opens the file for such a reader: source->state becomes the um_frames, with the fd set. */
 um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *source,
                          um_frames **frames);
@@ -115,6 +118,9 @@ um_status um_pwrite_all(um_context *ctx, const char *path, int fd, const void *b
 /* A whole small file at once, through PART. */
 um_status um_file_write(um_context *ctx, const char *path, bool overwrite, const void *bytes,
                         size_t count);
+
+/* Latin-1 text of instrument headers as a JSON string; trailing blanks and control letters go. */
+json_t *um_json_latin1(const char *text, size_t count);
 
 /* "file:rest" where only the part before some ':' is a file: *file (the caller frees it) and *part inside
  * spec, NULL when spec as a whole exists or nothing fits. */

@@ -8,8 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* raw comes first because a description overrules what the bytes look like. */
 static const um_reader *const formats[] = {
+    &um_format_raw,
     &um_format_hdf5,
+    &um_format_blo,
+    &um_format_mib,
     &um_format_npy,
 };
 
