@@ -14,6 +14,9 @@ UM_CHECK um_status um_layout_fractions(um_context *ctx, const um_simulation *sim
 UM_CHECK um_status um_layout_blur(um_context *ctx, int64_t ny, int64_t nx, int64_t states,
                                   double sigma_px, float *fractions);
 
+/* The exact answer: see um_simulate(). */
+UM_CHECK um_status um_truth_make(um_context *ctx, const um_simulation *simulation, um_model **out);
+
 /* Draws patterns: Poisson counts of the mixture sum_s expected[s] * factor_s, independent in every
  * pixel and a function of (seed, position) alone. */
 typedef struct um_counter um_counter;
