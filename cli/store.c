@@ -123,6 +123,25 @@ static void stop(void *user, void *state)
 
 static const um_visitor visitor = {.start = start, .visit = visit, .merge = merge, .stop = stop};
 
+/* Positions that the matrix leaves out are zero in the file, one pattern at a time. */
+static um_status write_excluded(store *s)
+{
+    const uint8_t *mask = s->info->navigation_mask;
+    int64_t nx = s->info->shape.nx;
+    um_status status = UM_OK;
+    char *zero = mask != NULL ? calloc(1, s->pattern_bytes) : NULL;
+    if (mask != NULL && zero == NULL) {
+        return UM_ERROR_MEMORY;
+    }
+    for (int64_t i = 0; mask != NULL && i < s->info->shape.ny * nx && status == UM_OK; i++) {
+        if (mask[i] != 0) {
+            status = um_sink_write(s->sink, (um_rect){i / nx, i % nx, 1, 1}, zero);
+        }
+    }
+    free(zero);
+    return status;
+}
+
 static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options *options, store *s)
 {
     um_sink_spec spec = {
@@ -141,6 +160,9 @@ static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options 
     size_t bytes = share < BUFFER_BYTES ? share : BUFFER_BYTES;
     s->room = bytes / s->pattern_bytes > UM_GROUP_ROWS ? bytes / s->pattern_bytes : UM_GROUP_ROWS;
     status = um_matrix_pass(scan->matrix, "writing", &visitor, s);
+    if (status == UM_OK) {
+        status = write_excluded(s);
+    }
     if (status == UM_OK) {
         status = um_sink_commit(s->sink);
     }

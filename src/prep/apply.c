@@ -4,35 +4,36 @@
 #include <math.h>
 #include <string.h>
 
-/* The parts of a worker's scratch. */
-typedef struct scratch_parts {
-    float *pattern; /* ky*kx: the pattern as it goes through the steps */
-    double *sum;    /* out.ky*out.kx: of a bin of patterns */
-    float *column;  /* kx: sums of a bin's rows */
-} scratch_parts;
-
-static size_t round_up(size_t bytes)
+static void *take(char *base, size_t *at, size_t count, size_t size)
 {
-    return (bytes + 63) / 64 * 64;
+    void *part = base + *at;
+    *at += (count * size + 63) / 64 * 64;
+    return part;
 }
 
-static size_t lay_scratch(const um_prep *prep, void *scratch, scratch_parts *parts)
+/* Parts of a scratch of at least the returned size. */
+static size_t lay_scratch(const um_prep *prep, void *scratch, um_scratch *s)
 {
-    size_t pixels = (size_t)(prep->ky * prep->kx);
-    size_t out_pixels = (size_t)(prep->layout.out.ky * prep->layout.out.kx);
-    size_t at = 0;
+    const um_recipe *r = prep->recipe;
     char *base = scratch;
-    scratch_parts p = {0};
-    if (!prep->native) {
-        p.pattern = (float *)(void *)(base + at);
-        at += round_up(pixels * sizeof(float));
-        p.column = (float *)(void *)(base + at);
-        at += round_up((size_t)prep->kx * sizeof(float));
-        p.sum = (double *)(void *)(base + at);
-        at += round_up(out_pixels * sizeof(double));
+    size_t at = 0;
+    size_t pixels = (size_t)(prep->ky * prep->kx);
+    *s = (um_scratch){0};
+    if (prep->native) {
+        return 0;
     }
-    if (parts != NULL) {
-        *parts = p;
+    int64_t radius = prep->learned->wide.radius > prep->learned->narrow.radius
+                         ? prep->learned->wide.radius
+                         : prep->learned->narrow.radius;
+    s->a = take(base, &at, pixels, sizeof *s->a);
+    s->b = take(base, &at, pixels, sizeof *s->b);
+    s->column = take(base, &at, (size_t)prep->kx, sizeof *s->column);
+    s->sum = take(base, &at, (size_t)(prep->layout.out.ky * prep->layout.out.kx), sizeof *s->sum);
+    if (r->background != UM_BACKGROUND_NONE) {
+        s->c = take(base, &at, pixels, sizeof *s->c);
+        s->row = take(base, &at, (size_t)(prep->kx + 2 * radius), sizeof *s->row);
+        s->queue = take(base, &at, pixels, sizeof *s->queue);
+        s->queued = take(base, &at, pixels, 1);
     }
     return at;
 }
@@ -40,65 +41,90 @@ static size_t lay_scratch(const um_prep *prep, void *scratch, scratch_parts *par
 size_t um_prep_scratch_size(const um_prep *prep)
 {
     static char nothing;
-    return lay_scratch(prep, &nothing, NULL) + 64;
-}
-
-/* ---- stored values to f32 ------------------------------------------------------------------- */
-
-#define DEFINE_CONVERT(name, type)                                                                 \
-    static void name(float *restrict dst, const void *src, size_t count)                           \
-    {                                                                                              \
-        const type *restrict values = src;                                                         \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            dst[i] = (float)values[i];                                                             \
-        }                                                                                          \
-    }
-DEFINE_CONVERT(convert_u8, uint8_t)
-DEFINE_CONVERT(convert_u16, uint16_t)
-DEFINE_CONVERT(convert_u32, uint32_t)
-DEFINE_CONVERT(convert_i8, int8_t)
-DEFINE_CONVERT(convert_i16, int16_t)
-DEFINE_CONVERT(convert_i32, int32_t)
-DEFINE_CONVERT(convert_f32, float)
-DEFINE_CONVERT(convert_f64, double)
-
-typedef void (*convert_fn)(float *restrict dst, const void *src, size_t count);
-static const convert_fn converters[UM_DTYPE_COUNT] = {
-    [UM_U8] = convert_u8,   [UM_U16] = convert_u16, [UM_U32] = convert_u32, [UM_I8] = convert_i8,
-    [UM_I16] = convert_i16, [UM_I32] = convert_i32, [UM_F32] = convert_f32, [UM_F64] = convert_f64,
-};
-
-/* The cropped part of a stored pattern as f32. */
-static void load_pattern(const um_prep *prep, const char *raw, float *pattern)
-{
-    um_dtype dtype = prep->source->dtype;
-    size_t size = um_dtype_size(dtype);
-    int64_t width = prep->source->shape.kx;
-    const char *first = raw + (size_t)(prep->crop_ky * width + prep->crop_kx) * size;
-    if (prep->kx == width) {
-        converters[dtype](pattern, first, (size_t)(prep->ky * prep->kx));
-    } else {
-        for (int64_t y = 0; y < prep->ky; y++) {
-            converters[dtype](pattern + y * prep->kx, first + (size_t)(y * width) * size,
-                              (size_t)prep->kx);
-        }
-    }
-    if (prep->recipe->not_finite_zero && !um_dtype_is_integer(dtype)) {
-        for (int64_t i = 0; i < prep->ky * prep->kx; i++) {
-            pattern[i] = isfinite(pattern[i]) ? pattern[i] : 0.0F;
-        }
-    }
+    um_scratch s;
+    return lay_scratch(prep, &nothing, &s) + 64;
 }
 
 /* The cropped part of a stored pattern as it is. */
 static void copy_pattern(const um_prep *prep, const char *raw, char *dst)
 {
-    size_t size = um_dtype_size(prep->source->dtype);
+    um_dtype dtype = prep->source->dtype;
+    size_t size = um_dtype_size(dtype);
     int64_t width = prep->source->shape.kx;
     size_t row = (size_t)prep->kx * size;
     const char *first = raw + (size_t)(prep->crop_ky * width + prep->crop_kx) * size;
     for (int64_t y = 0; y < prep->ky; y++) {
         memcpy(dst + (size_t)y * row, first + (size_t)(y * width) * size, row);
+    }
+    if (prep->level >= UM_LEVEL_REPAIRED) {
+        um_repair_pattern(dtype, dst, prep->learned->repairs, prep->learned->repair_count, false);
+    }
+}
+
+/* The cropped part of a stored pattern as f32, with what is known of the detector put right. */
+static void load_pattern(const um_prep *prep, const char *raw, float *pattern)
+{
+    const um_learned *learned = prep->learned;
+    um_dtype dtype = prep->source->dtype;
+    size_t size = um_dtype_size(dtype);
+    int64_t width = prep->source->shape.kx;
+    int64_t pixels = prep->ky * prep->kx;
+    const char *first = raw + (size_t)(prep->crop_ky * width + prep->crop_kx) * size;
+    if (prep->kx == width) {
+        um_to_f32(dtype, pattern, first, (size_t)pixels);
+    } else {
+        for (int64_t y = 0; y < prep->ky; y++) {
+            um_to_f32(dtype, pattern + y * prep->kx, first + (size_t)(y * width) * size,
+                      (size_t)prep->kx);
+        }
+    }
+    if (prep->recipe->not_finite_zero && !um_dtype_is_integer(dtype)) {
+        for (int64_t i = 0; i < pixels; i++) {
+            pattern[i] = isfinite(pattern[i]) ? pattern[i] : 0.0F;
+        }
+    }
+    for (int64_t i = 0; learned->dark != NULL && i < pixels; i++) {
+        pattern[i] -= learned->dark[i];
+    }
+    for (int64_t i = 0; learned->gain != NULL && i < pixels; i++) {
+        pattern[i] *= learned->gain[i];
+    }
+    if (prep->level >= UM_LEVEL_REPAIRED) {
+        um_repair_pattern(UM_F32, pattern, learned->repairs, learned->repair_count,
+                          prep->whole);
+    }
+}
+
+static void swap(um_scratch *s)
+{
+    float *other = s->a;
+    s->a = s->b;
+    s->b = other;
+}
+
+/* Every step before binning on one stored pattern of the scan; the result is in s->a. */
+static void prepare_pattern(const um_prep *prep, const char *raw, int64_t position, um_scratch *s)
+{
+    const um_learned *learned = prep->learned;
+    const um_recipe *r = prep->recipe;
+    load_pattern(prep, raw, s->a);
+    if (prep->level >= UM_LEVEL_REPAIRED && learned->samples != NULL) {
+        um_apply_affine(prep, s->a, s->b);
+        swap(s);
+    }
+    if (prep->level < UM_LEVEL_PREPARED) {
+        return;
+    }
+    if (learned->shifts != NULL) {
+        um_apply_shift(prep, position, s->a, s->b);
+        swap(s);
+    }
+    if (r->background != UM_BACKGROUND_NONE) {
+        um_apply_background(prep, s);
+    }
+    if (um_recipe_has(r, UM_KEY_FRIEDEL)) {
+        um_apply_friedel(prep, s->a, s->b);
+        swap(s);
     }
 }
 
@@ -117,7 +143,7 @@ static void add_binned(const um_prep *prep, const float *pattern, float *column,
         return;
     }
     um_dtype dtype = prep->source->dtype;
-    bool exact = (dtype == UM_U8 || dtype == UM_U16) && bin <= 256;
+    bool exact = (dtype == UM_U8 || dtype == UM_U16) && bin <= 128 && prep->whole;
     for (int64_t y = 0; y < out_ky; y++) {
         const float *rows = pattern + y * bin * prep->kx;
         double *to = sum + y * out_kx;
@@ -164,8 +190,8 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
     size_t raw_pattern = (size_t)(prep->source->shape.ky * prep->source->shape.kx) *
                          um_dtype_size(prep->source->dtype);
     size_t pixels = (size_t)(l->out.ky * l->out.kx);
-    scratch_parts parts;
-    lay_scratch(prep, scratch, &parts);
+    um_scratch s;
+    lay_scratch(prep, scratch, &s);
     for (int64_t i = 0; i < out.ny * out.nx; i++) {
         int64_t y = i / out.nx * bin;
         int64_t x = i % out.nx * bin;
@@ -175,19 +201,20 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
             continue;
         }
         float *to = (float *)dst + (size_t)i * pixels;
-        if (bin == 1 && prep->bin_signal == 1) {
-            load_pattern(prep, first, to);
-            finish_pattern(prep, to);
-            continue;
-        }
-        memset(parts.sum, 0, pixels * sizeof *parts.sum);
+        bool binned = bin > 1 || prep->bin_signal > 1;
+        memset(s.sum, 0, binned ? pixels * sizeof *s.sum : 0);
         for (int64_t b = 0; b < bin * bin; b++) {
-            int64_t at = b / bin * out.nx * bin + b % bin;
-            load_pattern(prep, first + (size_t)at * raw_pattern, parts.pattern);
-            add_binned(prep, parts.pattern, parts.column, parts.sum);
+            int64_t by = b / bin;
+            int64_t bx = b % bin;
+            int64_t position = (out.y0 * bin + y + by) * l->in.nx + out.x0 * bin + x + bx;
+            prepare_pattern(prep, first + (size_t)(by * out.nx * bin + bx) * raw_pattern, position,
+                            &s);
+            if (binned) {
+                add_binned(prep, s.a, s.column, s.sum);
+            }
         }
         for (size_t p = 0; p < pixels; p++) {
-            to[p] = (float)parts.sum[p];
+            to[p] = binned ? (float)s.sum[p] : s.a[p];
         }
         finish_pattern(prep, to);
     }

@@ -14,6 +14,7 @@ typedef struct mean_job {
 
 typedef struct mean_state {
     double *sum;
+    float *row;
     int64_t rows;
 } mean_state;
 
@@ -24,14 +25,9 @@ static um_status mean_start(void *user, void **state)
     if (s == NULL) {
         return um_fail(job->ctx, UM_ERROR_MEMORY, "no memory for a mean pattern");
     }
-    um_status status =
-        um_buffer_alloc(job->ctx, job->pixels, sizeof *s->sum, "a mean pattern", &s->sum);
-    if (status != UM_OK) {
-        free(s);
-        return status;
-    }
     *state = s;
-    return UM_OK;
+    UM_TRY(um_buffer_alloc(job->ctx, job->pixels, sizeof *s->sum, "a mean pattern", &s->sum));
+    return um_buffer_alloc(job->ctx, job->pixels, sizeof *s->row, "a mean pattern", &s->row);
 }
 
 static void mean_stop(void *user, void *state)
@@ -40,32 +36,10 @@ static void mean_stop(void *user, void *state)
     mean_state *s = state;
     if (s != NULL) {
         um_buffer_free(job->ctx, s->sum);
+        um_buffer_free(job->ctx, s->row);
         free(s);
     }
 }
-
-#define DEFINE_ADD(name, type)                                                                     \
-    static void name(double *restrict sum, const void *data, size_t count)                         \
-    {                                                                                              \
-        const type *restrict values = data;                                                        \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            sum[i] += (double)values[i];                                                           \
-        }                                                                                          \
-    }
-DEFINE_ADD(add_u8, uint8_t)
-DEFINE_ADD(add_u16, uint16_t)
-DEFINE_ADD(add_u32, uint32_t)
-DEFINE_ADD(add_i8, int8_t)
-DEFINE_ADD(add_i16, int16_t)
-DEFINE_ADD(add_i32, int32_t)
-DEFINE_ADD(add_f32, float)
-DEFINE_ADD(add_f64, double)
-
-typedef void (*add_fn)(double *restrict sum, const void *data, size_t count);
-static const add_fn adders[UM_DTYPE_COUNT] = {
-    [UM_U8] = add_u8,   [UM_U16] = add_u16, [UM_U32] = add_u32, [UM_I8] = add_i8,
-    [UM_I16] = add_i16, [UM_I32] = add_i32, [UM_F32] = add_f32, [UM_F64] = add_f64,
-};
 
 static um_status mean_visit(void *user, void *state, const um_tile *tile)
 {
@@ -73,7 +47,10 @@ static um_status mean_visit(void *user, void *state, const um_tile *tile)
     mean_state *s = state;
     size_t bytes = job->pixels * um_dtype_size(tile->dtype);
     for (size_t r = 0; r < tile->rows; r++) {
-        adders[tile->dtype](s->sum, (const char *)tile->data + r * bytes, job->pixels);
+        um_to_f32(tile->dtype, s->row, (const char *)tile->data + r * bytes, job->pixels);
+        for (size_t i = 0; i < job->pixels; i++) {
+            s->sum[i] += (double)s->row[i];
+        }
     }
     s->rows += (int64_t)tile->rows;
     return UM_OK;
@@ -93,23 +70,16 @@ static um_status mean_merge(void *user, void *state)
 }
 
 um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level, const char *stage,
-                          double **out)
+                          double **out, int64_t *positions)
 {
     static const um_visitor visitor = {mean_start, mean_visit, mean_merge, mean_stop};
     um_context *ctx = prep->ctx;
-    um_prep *inner = NULL;
-    um_matrix *matrix = NULL;
-    UM_TRY(um_prep_inner(prep, source, level, &inner));
-    UM_TRY(um_matrix_from_prep(ctx, source, inner, &matrix));
     mean_job job = {.ctx = ctx, .pixels = (size_t)(prep->ky * prep->kx)};
     job.total = calloc(job.pixels, sizeof *job.total);
-    um_status status = job.total != NULL ? um_matrix_pass(matrix, stage, &visitor, &job)
-                                         : um_fail(ctx, UM_ERROR_MEMORY, "no memory for a mean");
-    um_matrix_free(matrix);
-    prep->learned->passes++;
-    if (status == UM_OK && job.rows == 0) {
-        status = um_fail(ctx, UM_ERROR_VALUE, "navigation mask: every position is excluded");
+    if (job.total == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a mean pattern");
     }
+    um_status status = um_prep_inner_pass(prep, source, level, stage, &visitor, &job);
     if (status != UM_OK) {
         free(job.total);
         return status;
@@ -118,6 +88,7 @@ um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level
         job.total[i] /= (double)job.rows;
     }
     *out = job.total;
+    *positions = job.rows;
     return UM_OK;
 }
 
@@ -146,10 +117,8 @@ static double median9(const double *image, int64_t ky, int64_t kx, int64_t y, in
     return n > 0 ? values[n / 2] : 0;
 }
 
-/* Centre of the 4-connected region around the greatest value that stays above half of it (above the
- * median of all), weighted with what stands out of that half. */
-static void blob_center(const double *smooth, int64_t ky, int64_t kx, double threshold, int64_t top,
-                        int64_t *queue, uint8_t *seen, double *cy, double *cx)
+void um_blob_center(const double *image, int64_t ky, int64_t kx, double threshold, int64_t top,
+                    int64_t *queue, uint8_t *seen, double *cy, double *cx)
 {
     size_t count = 1;
     double weight = 0;
@@ -160,7 +129,7 @@ static void blob_center(const double *smooth, int64_t ky, int64_t kx, double thr
     for (size_t i = 0; i < count; i++) {
         int64_t y = queue[i] / kx;
         int64_t x = queue[i] % kx;
-        double v = smooth[queue[i]] - threshold;
+        double v = image[queue[i]] - threshold;
         weight += v;
         sum_y += v * (double)y;
         sum_x += v * (double)x;
@@ -170,7 +139,7 @@ static void blob_center(const double *smooth, int64_t ky, int64_t kx, double thr
                 continue;
             }
             int64_t at = near[n][0] * kx + near[n][1];
-            if (seen[at] == 0 && smooth[at] > threshold) {
+            if (seen[at] == 0 && image[at] > threshold) {
                 seen[at] = 1;
                 queue[count++] = at;
             }
@@ -201,7 +170,7 @@ um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64
     memcpy(sorted, smooth, pixels * sizeof *sorted);
     qsort(sorted, pixels, sizeof *sorted, compare_doubles);
     double median = sorted[pixels / 2];
-    blob_center(smooth, ky, kx, median + 0.5 * (smooth[top] - median), top, queue, seen, cy, cx);
+    um_blob_center(smooth, ky, kx, median + 0.5 * (smooth[top] - median), top, queue, seen, cy, cx);
 cleanup:
     free(smooth);
     free(sorted);
@@ -222,7 +191,9 @@ um_status um_learn_beam(um_prep *prep, um_source *source)
         learned->beam_x = r->beam_x;
     } else {
         double *mean = NULL;
-        UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_PREPARED, "finding the direct beam", &mean));
+        int64_t positions = 0;
+        UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_REPAIRED, "finding the direct beam", &mean,
+                               &positions));
         um_status status = um_beam_find(prep->ctx, mean, prep->ky, prep->kx, &learned->beam_y,
                                         &learned->beam_x);
         free(mean);

@@ -280,10 +280,10 @@ static um_status pass_segment(void *user, int64_t segment, int index)
     pass_worker *w = &p->workers[index];
     const um_matrix *m = p->matrix;
     if (!w->started) {
-        if (p->visitor->start != NULL) {
-            UM_TRY(p->visitor->start(p->user, &w->state));
-        }
-        w->started = true;
+        um_status status =
+            p->visitor->start != NULL ? p->visitor->start(p->user, &w->state) : UM_OK;
+        w->started = status == UM_OK || w->state != NULL; /* half made: still to be stopped */
+        UM_TRY(status);
     }
     int64_t first = segment * m->segment_blocks;
     int64_t last = min_i64(first + m->segment_blocks, m->blocks_y * m->blocks_x);

@@ -35,30 +35,48 @@ static um_status bin_sizes(um_context *ctx, const char *key, int64_t bin, int64_
     return UM_OK;
 }
 
-static void crop_axis(um_axis *axis, int64_t first, int64_t bin, int64_t size)
+static void bin_axes(um_axis axes[4], int64_t scan_bin, int64_t signal_bin, const um_shape *out)
 {
-    axis->offset += axis->scale * ((double)first + 0.5 * (double)(bin - 1));
-    axis->scale *= (double)bin;
-    axis->size = size;
+    const int64_t sizes[4] = {out->ny, out->nx, out->ky, out->kx};
+    for (int i = 0; i < 4; i++) {
+        double bin = (double)(i < 2 ? scan_bin : signal_bin);
+        axes[i].offset += axes[i].scale * 0.5 * (bin - 1);
+        axes[i].scale *= bin;
+        axes[i].size = sizes[i];
+    }
+}
+
+static bool is_unsigned(um_dtype dtype)
+{
+    return dtype == UM_U8 || dtype == UM_U16 || dtype == UM_U32;
+}
+
+/* True when a step up to `level` takes patterns between pixels or changes their level. */
+static bool blends(const um_recipe *r, um_level level)
+{
+    return (level >= UM_LEVEL_REPAIRED && um_recipe_has(r, UM_KEY_AFFINE)) ||
+           (level >= UM_LEVEL_PREPARED &&
+            (r->center != UM_CENTER_NONE || r->background != UM_BACKGROUND_NONE));
 }
 
 /* True when no step changes a value: patterns keep the type they are stored in. */
 static bool keeps_values(const um_prep *prep)
 {
     const um_recipe *r = prep->recipe;
-    bool integer = um_dtype_is_integer(prep->source->dtype);
-    bool sign = prep->source->dtype != UM_U8 && prep->source->dtype != UM_U16 &&
-                prep->source->dtype != UM_U32;
-    if (prep->source->dtype == UM_F64) {
+    um_dtype dtype = prep->source->dtype;
+    bool integer = um_dtype_is_integer(dtype);
+    bool calibrated = um_recipe_has(r, UM_KEY_DARK) || um_recipe_has(r, UM_KEY_GAIN);
+    if (dtype == UM_F64 || calibrated || (r->not_finite_zero && !integer) ||
+        blends(r, prep->level)) {
         return false;
     }
-    if (r->not_finite_zero && !integer) {
+    if (prep->level >= UM_LEVEL_PREPARED && um_recipe_has(r, UM_KEY_FRIEDEL)) {
         return false;
     }
     if (prep->level == UM_LEVEL_FINAL) {
+        bool clips = r->negative_clip && !is_unsigned(dtype);
         bool masked_float = !integer && prep->signal_mask != NULL;
-        return prep->layout.scan_bin == 1 && prep->bin_signal == 1 &&
-               !(r->negative_clip && sign) && !masked_float;
+        return prep->layout.scan_bin == 1 && prep->bin_signal == 1 && !clips && !masked_float;
     }
     return true;
 }
@@ -87,10 +105,16 @@ static um_status lay_out(um_prep *prep)
     UM_TRY(bin_sizes(ctx, "bin-signal", prep->bin_signal, prep->ky, prep->kx, &l->out.ky,
                      &l->out.kx));
     memcpy(l->axes, info->axes, sizeof l->axes);
-    crop_axis(&l->axes[0], l->crop_y0, l->scan_bin, l->out.ny);
-    crop_axis(&l->axes[1], l->crop_x0, l->scan_bin, l->out.nx);
-    crop_axis(&l->axes[2], prep->crop_ky, prep->bin_signal, l->out.ky);
-    crop_axis(&l->axes[3], prep->crop_kx, prep->bin_signal, l->out.kx);
+    const int64_t first[4] = {l->crop_y0, l->crop_x0, prep->crop_ky, prep->crop_kx};
+    for (int i = 0; i < 4; i++) {
+        l->axes[i].offset += l->axes[i].scale * (double)first[i];
+    }
+    if (r->center != UM_CENTER_NONE && prep->level >= UM_LEVEL_PREPARED) {
+        /* The direct beam stands in the middle now. */
+        l->axes[2].offset = -l->axes[2].scale * 0.5 * (double)(prep->ky - 1);
+        l->axes[3].offset = -l->axes[3].scale * 0.5 * (double)(prep->kx - 1);
+    }
+    bin_axes(l->axes, l->scan_bin, prep->bin_signal, &l->out);
     return UM_OK;
 }
 
@@ -98,11 +122,16 @@ static um_status lay_out(um_prep *prep)
 static void choose_type(um_prep *prep)
 {
     um_prep_layout *l = &prep->layout;
+    const um_recipe *r = prep->recipe;
     prep->native = keeps_values(prep);
     l->dtype = prep->native ? prep->source->dtype : UM_F32;
     l->identity = prep->native && prep->ky == prep->source->shape.ky &&
-                  prep->kx == prep->source->shape.kx;
-    l->counts = um_dtype_is_integer(prep->source->dtype);
+                  prep->kx == prep->source->shape.kx &&
+                  (prep->level < UM_LEVEL_REPAIRED || prep->learned->repair_count == 0);
+    bool stored_counts = um_dtype_is_integer(prep->source->dtype) &&
+                         !um_recipe_has(r, UM_KEY_DARK) && !um_recipe_has(r, UM_KEY_GAIN);
+    prep->whole = stored_counts && !blends(r, prep->level);
+    l->counts = stored_counts && r->background == UM_BACKGROUND_NONE;
 }
 
 static um_status make_prep(um_context *ctx, um_source *source, const um_recipe *recipe,
@@ -144,15 +173,50 @@ um_status um_prep_inner(const um_prep *prep, um_source *source, um_level level, 
     return UM_OK;
 }
 
+um_status um_prep_inner_pass(const um_prep *prep, um_source *source, um_level level,
+                             const char *stage, const um_visitor *visitor, void *user)
+{
+    um_prep *inner = NULL;
+    um_matrix *matrix = NULL;
+    UM_TRY(um_prep_inner(prep, source, level, &inner));
+    UM_TRY(um_matrix_from_prep(prep->ctx, source, inner, &matrix));
+    um_status status = um_matrix_pass(matrix, stage, visitor, user);
+    um_matrix_free(matrix);
+    prep->learned->passes++;
+    return status;
+}
+
+/* True when a step needs to know where the direct beam is. */
+static bool needs_beam(const um_recipe *r)
+{
+    bool bright_field = um_recipe_has(r, UM_KEY_NAVIGATION_THRESHOLD) &&
+                        !isinf(r->threshold_radius_px);
+    return um_recipe_has(r, UM_KEY_MASK_BEAM) || um_recipe_has(r, UM_KEY_MASK_OUTSIDE) ||
+           um_recipe_has(r, UM_KEY_FRIEDEL) || r->background == UM_BACKGROUND_RADIAL || bright_field;
+}
+
 /* Everything that comes from the data, in the order in which one thing needs another. */
 static um_status learn(um_prep *prep, um_source *source)
 {
     const um_recipe *r = prep->recipe;
+    um_learned *learned = prep->learned;
     UM_TRY(um_masks_navigation_fine(prep));
-    if (um_recipe_has(r, UM_KEY_MASK_BEAM) || um_recipe_has(r, UM_KEY_MASK_OUTSIDE)) {
+    if (um_recipe_has(r, UM_KEY_DARK)) {
+        UM_TRY(um_signal_image(prep, "dark", r->values[UM_KEY_DARK], &learned->dark));
+    }
+    if (um_recipe_has(r, UM_KEY_GAIN)) {
+        UM_TRY(um_signal_image(prep, "gain", r->values[UM_KEY_GAIN], &learned->gain));
+    }
+    UM_TRY(um_learn_hot(prep, source));
+    UM_TRY(um_learn_affine(prep));
+    UM_TRY(um_learn_center(prep, source));
+    if (needs_beam(r)) {
         UM_TRY(um_learn_beam(prep, source));
     }
-    UM_TRY(um_masks_signal(prep));
+    UM_TRY(um_learn_background(prep));
+    UM_TRY(um_learn_friedel(prep));
+    UM_TRY(um_learn_threshold(prep, source));
+    UM_TRY(um_masks_signal(prep, source));
     return um_masks_navigation(prep);
 }
 
@@ -201,12 +265,24 @@ um_status um_prep_bind(um_context *ctx, um_source *source, const um_recipe *reci
     return UM_OK;
 }
 
-static void free_learned(um_learned *learned)
+static void free_learned(um_context *ctx, um_learned *learned)
 {
-    if (learned != NULL) {
-        free(learned->navigation);
-        free(learned);
+    if (learned == NULL) {
+        return;
     }
+    free(learned->dark);
+    free(learned->gain);
+    free(learned->repairs);
+    free(learned->samples);
+    um_buffer_free(ctx, learned->positions);
+    um_buffer_free(ctx, learned->shifts);
+    free(learned->bars);
+    free(learned->narrow.weights);
+    free(learned->wide.weights);
+    free(learned->rings.first);
+    free(learned->rings.order);
+    free(learned->navigation);
+    free(learned);
 }
 
 void um_prep_free(um_prep *prep)
@@ -216,7 +292,7 @@ void um_prep_free(um_prep *prep)
     }
     um_recipe_free(prep->recipe);
     if (!prep->inner) {
-        free_learned(prep->learned);
+        free_learned(prep->ctx, prep->learned);
     }
     free(prep->signal_mask);
     free(prep->navigation_mask);
@@ -241,8 +317,7 @@ const uint8_t *um_prep_navigation_mask(const um_prep *prep)
 
 const float *um_prep_beam_positions(const um_prep *prep)
 {
-    (void)prep;
-    return NULL;
+    return prep->learned->positions;
 }
 
 json_t *um_prep_report(const um_prep *prep)

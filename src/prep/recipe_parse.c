@@ -196,6 +196,153 @@ static um_status set_choice(um_recipe *recipe, um_recipe_number number, const ch
     return UM_OK;
 }
 
+static um_status set_hot(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    double sigma = 0;
+    if (value[0] == '\0') {
+        return refuse(recipe, number, value, "a number of standard deviations or a file");
+    }
+    bool given = parse_numbers(value, &sigma, 1, 1) == 1;
+    if (given && sigma <= 0) {
+        return refuse(recipe, number, value, "a number above 0 or a file");
+    }
+    recipe->hot_sigma = given ? sigma : NAN;
+    return UM_OK;
+}
+
+static um_status set_affine(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    double n[6] = {0};
+    int count = parse_numbers(value, n, 2, 6);
+    if (count == 2) {
+        n[3] = n[1];
+        n[1] = n[2] = 0;
+    }
+    double determinant = n[0] * n[3] - n[1] * n[2];
+    if ((count != 2 && count != 4 && count != 6) || fabs(determinant) < 1e-6) {
+        return refuse(recipe, number, value, "sy,sx or a,b,c,d or a,b,c,d,oy,ox that can be undone");
+    }
+    memcpy(recipe->affine, n, sizeof n);
+    return UM_OK;
+}
+
+/* "NAME[:numbers][,plane][,mask]" */
+static um_status set_center(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    static const char *const form =
+        "cross-correlation[:radius_px[,search_px]][,plane][,mask] or com[:radius_px][,plane][,mask]";
+    char text[128];
+    if (snprintf(text, sizeof text, "%s", value) >= (int)sizeof text) {
+        return refuse(recipe, number, value, form);
+    }
+    bool plane = false;
+    bool mask = false;
+    for (char *comma = strrchr(text, ','); comma != NULL; comma = strrchr(text, ',')) {
+        bool is_plane = strcmp(comma, ",plane") == 0;
+        bool is_mask = strcmp(comma, ",mask") == 0;
+        if (!is_plane && !is_mask) {
+            break;
+        }
+        plane = plane || is_plane;
+        mask = mask || is_mask;
+        *comma = '\0';
+    }
+    char *colon = strchr(text, ':');
+    double n[2] = {0};
+    int count = 0;
+    if (colon != NULL) {
+        *colon = '\0';
+        count = parse_numbers(colon + 1, n, 1, 2);
+    }
+    bool disc = strcmp(text, "cross-correlation") == 0;
+    bool mass = strcmp(text, "com") == 0;
+    bool good = (disc || (mass && count < 2)) && count >= 0 && (count < 1 || (n[0] >= 0.5 && n[0] <= 4096)) &&
+                (count < 2 || (n[1] >= 1 && n[1] <= 512));
+    if (!good) {
+        return refuse(recipe, number, value, form);
+    }
+    recipe->center = disc ? UM_CENTER_DISC : UM_CENTER_MASS;
+    recipe->center_radius_px = count > 0 ? n[0] : disc ? 5 : 12.5;
+    recipe->center_search_px = count > 1 ? n[1] : 10;
+    recipe->center_plane = plane;
+    recipe->center_mask = mask;
+    return UM_OK;
+}
+
+static um_status set_background(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    static const char *const form = "dog:s1,s2 with 0 < s1 < s2 <= 120, radial-median, h-dome:h with "
+                                    "0 < h <= 1 or h-dome:Nc with N counts";
+    double n[2] = {0};
+    if (strcmp(value, "radial-median") == 0) {
+        recipe->background = UM_BACKGROUND_RADIAL;
+    } else if (strncmp(value, "dog:", 4) == 0) {
+        if (parse_numbers(value + 4, n, 2, 2) != 2 || n[0] < 0.1 || n[1] <= n[0] || n[1] > 120) {
+            return refuse(recipe, number, value, form);
+        }
+        recipe->background = UM_BACKGROUND_DOG;
+    } else if (strncmp(value, "h-dome:", 7) == 0) {
+        char text[64];
+        int length = snprintf(text, sizeof text, "%s", value + 7);
+        bool counts = length > 0 && length < (int)sizeof text && text[length - 1] == 'c';
+        if (counts) {
+            text[length - 1] = '\0';
+        }
+        if (length >= (int)sizeof text || parse_numbers(text, n, 1, 1) != 1 || n[0] <= 0 ||
+            (!counts && n[0] > 1)) {
+            return refuse(recipe, number, value, form);
+        }
+        recipe->background = UM_BACKGROUND_HDOME;
+        recipe->background_counts = counts;
+    } else {
+        return refuse(recipe, number, value, form);
+    }
+    memcpy(recipe->background_value, n, sizeof n);
+    return UM_OK;
+}
+
+static um_status set_auto(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    double threshold = 0;
+    if (parse_numbers(value, &threshold, 1, 1) != 1 || threshold <= 0 || threshold >= 1) {
+        return refuse(recipe, number, value, "a fraction between 0 and 1");
+    }
+    recipe->auto_threshold = threshold;
+    return UM_OK;
+}
+
+/* "bf[R]:<F", "total:>F", F a number or otsu. */
+static um_status set_threshold(um_recipe *recipe, um_recipe_number number, const char *value)
+{
+    static const char *const form = "bf:<F, bfR:<F or total:<F (or >F), F a number above 0 or otsu";
+    const char *colon = strchr(value, ':');
+    if (colon == NULL || (colon[1] != '<' && colon[1] != '>')) {
+        return refuse(recipe, number, value, form);
+    }
+    double radius = 10;
+    double factor = NAN;
+    size_t length = (size_t)(colon - value);
+    if (length == 5 && strncmp(value, "total", 5) == 0) {
+        radius = INFINITY;
+    } else if (length > 2 && length < 40 && strncmp(value, "bf", 2) == 0) {
+        char text[40];
+        snprintf(text, sizeof text, "%.*s", (int)(length - 2), value + 2);
+        if (parse_numbers(text, &radius, 1, 1) != 1 || radius <= 0) {
+            return refuse(recipe, number, value, form);
+        }
+    } else if (length != 2 || strncmp(value, "bf", 2) != 0) {
+        return refuse(recipe, number, value, form);
+    }
+    if (strcmp(colon + 2, "otsu") != 0 &&
+        (parse_numbers(colon + 2, &factor, 1, 1) != 1 || factor <= 0)) {
+        return refuse(recipe, number, value, form);
+    }
+    recipe->threshold_radius_px = radius;
+    recipe->threshold_factor = factor;
+    recipe->threshold_above = colon[1] == '>';
+    return UM_OK;
+}
+
 um_status um_recipe_parse(um_recipe *recipe, um_recipe_number number, const char *value)
 {
     switch (number) {
@@ -217,10 +364,28 @@ um_status um_recipe_parse(um_recipe *recipe, um_recipe_number number, const char
     case UM_KEY_MASK_ANNULUS:
     case UM_KEY_MASK_RECTANGLE:
         return add_shapes(recipe, number, value);
+    case UM_KEY_DARK:
+    case UM_KEY_GAIN:
+    case UM_KEY_SIGNAL_MASK:
+    case UM_KEY_NAVIGATION_MASK:
+        return value[0] != '\0' ? UM_OK : refuse(recipe, number, value, "a file");
     case UM_KEY_NEGATIVE:
         return set_choice(recipe, number, value, "clip", &recipe->negative_clip);
     case UM_KEY_NOT_A_NUMBER:
         return set_choice(recipe, number, value, "zero", &recipe->not_finite_zero);
+    case UM_KEY_HOT_PIXELS:
+        return set_hot(recipe, number, value);
+    case UM_KEY_AFFINE:
+        return set_affine(recipe, number, value);
+    case UM_KEY_CENTER:
+        return set_center(recipe, number, value);
+    case UM_KEY_BACKGROUND:
+        return set_background(recipe, number, value);
+    case UM_KEY_MASK_AUTO:
+        return set_auto(recipe, number, value);
+    case UM_KEY_NAVIGATION_THRESHOLD:
+        return set_threshold(recipe, number, value);
+    case UM_KEY_FRIEDEL: /* a switch: its presence is all */
     case UM_KEY_COUNT:
         break;
     }
