@@ -50,7 +50,9 @@ um_status um_exact_pass_run(um_exact_pass *pass, const char *stage);
 /* Bytes that um_exact_pass_run holds beside the caller's. */
 size_t um_exact_pass_memory(const um_scaled *scaled, size_t k);
 
-/* Subspace iteration on X'. */
+enum { UM_SCREE_VALUES = 25 };
+
+/* Subspace iteration on X': k singular triplets, more for the scree curve when k is small. */
 typedef struct um_subspace {
     size_t count;  /* singular triplets */
     double *sigma; /* count, in X' */

@@ -279,8 +279,6 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
     return UM_OK;
 }
 
-enum { SCREE_VALUES = 25 };
-
 static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
 {
     UM_TRY(check_options(s, options));
@@ -290,7 +288,7 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     um_subspace subspace = {.count = 0};
     bool resumed = false;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
-    um_status status = um_subspace_find(s, k > SCREE_VALUES ? k : SCREE_VALUES, -1, 0, &subspace);
+    um_status status = um_subspace_find(s, k, -1, 0, &subspace);
     r->passes += subspace.passes;
     if (status == UM_OK) {
         status = um_nmf_state_create(s, k, options->max_passes, &state);

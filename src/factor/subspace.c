@@ -10,7 +10,9 @@
 #include <string.h>
 
 enum { MOST_READS = 16 };
-static const double STABLE = 1e-6;      /* relative change of the leading singular values between reads */
+/* Largest relative change of singular values between reads. Values in the noise crowd and settle slowly
+ * whatever they are used for, so those, and the rest that only draws the scree curve, may be rough. */
+static const double STABLE = 1e-5, STABLE_ROUGH = 0.02, NOISE_MARGIN = 1.02;
 static const double RANK_FLOOR = 1e-12; /* of the largest eigenvalue of Y'Y: f32 rounding beyond */
 
 typedef struct work {
@@ -115,10 +117,12 @@ static um_status resolve(const um_scaled *s, work *k)
     return UM_OK;
 }
 
-static bool stable(const work *k, size_t count)
+static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t count)
 {
+    double edge = s->weighted ? NOISE_MARGIN * um_noise_edge(s) / s->report : 0;
     for (size_t c = 0; c < count; c++) {
-        if (fabs(k->sigma[c] - k->last[c]) > STABLE * k->sigma[c]) {
+        double limit = c < wanted && k->sigma[c] > edge ? STABLE : STABLE_ROUGH;
+        if (fabs(k->sigma[c] - k->last[c]) > limit * k->sigma[c]) {
             return false;
         }
     }
@@ -209,7 +213,8 @@ static um_status make_work(const um_scaled *s, size_t l, work *k)
     return um_buffer_alloc(s->ctx, l * s->m, sizeof(double), "the SVD", &k->q);
 }
 
-static um_status iterate(um_scaled *s, work *k, size_t wanted, int power_iterations, int64_t *passes)
+static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int power_iterations,
+                         int64_t *passes)
 {
     random_basis(s, k);
     int reads = power_iterations >= 0 ? power_iterations + 1 : MOST_READS;
@@ -223,7 +228,7 @@ static um_status iterate(um_scaled *s, work *k, size_t wanted, int power_iterati
             s->norm2 = pass.norm2;
         }
         UM_TRY(resolve(s, k));
-        if (power_iterations < 0 && read > 0 && (stable(k, wanted) || k->l >= rank)) {
+        if (power_iterations < 0 && read > 0 && (stable(s, k, wanted, count) || k->l >= rank)) {
             break;
         }
     }
@@ -235,31 +240,32 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
 {
     *out = (um_subspace){.count = 0};
     size_t rank = (size_t)(s->rows < s->columns ? s->rows : s->columns);
-    if (wanted > rank) {
-        wanted = rank;
+    size_t count = wanted > UM_SCREE_VALUES ? wanted : UM_SCREE_VALUES;
+    if (count > rank) {
+        count = rank;
     }
-    size_t l = wanted + (size_t)(oversampling > 0 ? oversampling : 10 + (int)(wanted / 2));
+    size_t l = count + (size_t)(oversampling > 0 ? oversampling : 10 + (int)(wanted / 2));
     if (l > rank) {
         l = rank;
     }
     work k;
     um_status status = make_work(s, l, &k);
     if (status == UM_OK) {
-        status = iterate(s, &k, wanted, power_iterations, &out->passes);
+        status = iterate(s, &k, wanted, count, power_iterations, &out->passes);
     }
     if (status == UM_OK) {
-        out->count = wanted;
-        out->sigma = calloc(wanted, sizeof *out->sigma);
+        out->count = count;
+        out->sigma = calloc(count, sizeof *out->sigma);
         status = out->sigma != NULL ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory");
     }
     um_buffer_free(s->ctx, k.q);
     k.q = NULL;
     if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n * wanted, sizeof(float), "left singular vectors",
+        status = um_buffer_alloc(s->ctx, s->n * count, sizeof(float), "left singular vectors",
                                  &out->us);
     }
     if (status == UM_OK) {
-        memcpy(out->sigma, k.sigma, wanted * sizeof *out->sigma);
+        memcpy(out->sigma, k.sigma, count * sizeof *out->sigma);
         left_vectors(s, &k, out);
         out->v = k.o; /* its first rows */
         k.o = NULL;

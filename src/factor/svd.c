@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCREE_POINTS = 20, SCREE_VALUES = 25 };
+enum { SCREE_POINTS = 20 };
 
 int64_t um_scree_elbow(const double *sigma, int64_t count)
 {
@@ -136,9 +136,9 @@ static um_status run_svd(um_scaled *s, const um_svd_options *options, um_svd_res
         return um_fail(ctx, UM_ERROR_ARGUMENT, "-k %lld: at most %lld components are possible here",
                        (long long)options->k, (long long)rank);
     }
-    size_t wanted = (size_t)(options->k > SCREE_VALUES ? options->k : SCREE_VALUES);
     um_subspace subspace;
-    UM_TRY(um_subspace_find(s, wanted, options->power_iterations, options->oversampling, &subspace));
+    UM_TRY(um_subspace_find(s, (size_t)options->k, options->power_iterations, options->oversampling,
+                            &subspace));
     r->count = (int64_t)subspace.count;
     r->passes = subspace.passes;
     r->total_variance = s->norm2 * s->report * s->report;
