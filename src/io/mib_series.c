@@ -72,7 +72,10 @@ static int by_sequence(const void *a, const void *b)
 {
     const um_mib_file *x = a;
     const um_mib_file *y = b;
-    return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
+    if (x->sequence != y->sequence) {
+        return x->sequence < y->sequence ? -1 : 1;
+    }
+    return strcmp(x->path, y->path);
 }
 
 static bool add_file(um_mib *mib, const um_mib_file *file)
@@ -121,31 +124,48 @@ static void collect(const char *path, const um_mib_header *header, int64_t strid
     free(folder);
 }
 
-/* Keeps the run of files around `own` in which each goes on where the one before ends. */
-static void keep_chain(um_mib *mib, const char *own)
+/* The file that begins with frame number `sequence`, or that ends before it; -1 if none does. */
+static int find_next(const um_mib *mib, const bool *taken, int64_t sequence, bool ends)
 {
+    for (int i = 0; i < mib->count; i++) {
+        const um_mib_file *file = &mib->files[i];
+        if (!taken[i] && (ends ? file->sequence + file->frames : file->sequence) == sequence) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Keeps the files around `own` in which each goes on where the one before ends. */
+static bool keep_chain(um_mib *mib, const char *own)
+{
+    bool *taken = calloc((size_t)mib->count, sizeof *taken);
     int at = 0;
+    int kept = 0;
+    if (taken == NULL) {
+        return false;
+    }
     qsort(mib->files, (size_t)mib->count, sizeof *mib->files, by_sequence);
-    for (int i = 0; i < mib->count; i++) {
-        at = strcmp(mib->files[i].path, own) == 0 ? i : at;
+    while (strcmp(mib->files[at].path, own) != 0) {
+        at++;
     }
-    int first = at;
-    int end = at + 1;
-    while (first > 0 && mib->files[first - 1].sequence + mib->files[first - 1].frames ==
-                            mib->files[first].sequence) {
-        first--;
+    for (int i = at; i >= 0; i = find_next(mib, taken, mib->files[i].sequence, true)) {
+        taken[i] = true;
     }
-    while (end < mib->count &&
-           mib->files[end - 1].sequence + mib->files[end - 1].frames == mib->files[end].sequence) {
-        end++;
+    for (int i = at; i >= 0;
+         i = find_next(mib, taken, mib->files[i].sequence + mib->files[i].frames, false)) {
+        taken[i] = true;
     }
     for (int i = 0; i < mib->count; i++) {
-        if (i < first || i >= end) {
+        if (taken[i]) {
+            mib->files[kept++] = mib->files[i];
+        } else {
             drop_file(&mib->files[i]);
         }
     }
-    memmove(mib->files, mib->files + first, (size_t)(end - first) * sizeof *mib->files);
-    mib->count = end - first;
+    mib->count = kept;
+    free(taken);
+    return true;
 }
 
 um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_header *header,
@@ -163,7 +183,9 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
     collect(path, header, stride, mib);
-    keep_chain(mib, path);
+    if (!keep_chain(mib, path)) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
+    }
     mib->frames = 0;
     for (int i = 0; i < mib->count; i++) {
         mib->files[i].first = mib->frames;

@@ -36,4 +36,35 @@ void gen_npy(gen_bytes *out, int version, const char *descr, int ndim, const int
 /* Any dictionary text. */
 void gen_npy_head(gen_bytes *out, int version, const char *dictionary);
 
+/* A NanoMEGAS blockfile; pattern p, pixel q hold gen_value(p, q, limit). Zero-initialise, set the rest. */
+typedef struct gen_blo {
+    unsigned nx, ny, side;
+    unsigned magic;  /* 0 = 0x0102 */
+    int bits;        /* 0 = 8; 16 adds the note's line */
+    bool no_note;    /* 16 bit without the note's line */
+    bool gamma_on;
+    unsigned sdp;    /* 100 x pixels per cm */
+    double step_nm;
+    int64_t records; /* 0 = nx*ny */
+    uint32_t limit;
+} gen_blo;
+void gen_blo_file(gen_bytes *out, const gen_blo *blo);
+
+/* A Merlin file; pattern p (counted from `first_pattern`), pixel q of the delivered pattern hold
+ * gen_value(p, q, limit). */
+typedef struct gen_mib {
+    bool raw, quad, no_mq1a, empty_thresholds;
+    int bits;            /* processed pixel type: 8, 16, 32 */
+    int depth;           /* counter depth: 1, 6, 12, 24 */
+    int64_t rows, width; /* processed pattern; raw: rows per chip, width ignored */
+    int64_t frames, first_pattern;
+    int64_t line;        /* > 0: the gap after each `line` frames is longer */
+    int64_t peak_line, peak_first; /* > 0: frames peak_first + i * peak_line have 20 times the exposure */
+    uint32_t limit;
+} gen_mib;
+void gen_mib_shape(const gen_mib *mib, int64_t *ky, int64_t *kx);
+void gen_mib_file(gen_bytes *out, const gen_mib *mib);
+/* A side file: lines are "key:\tvalue\n" already. */
+void gen_mib_side(gen_bytes *out, const char *lines);
+
 #endif
