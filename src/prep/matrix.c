@@ -4,7 +4,8 @@
  * chunked file, runs of rows otherwise), blocks into groups of UM_GROUP_ROWS positions, and the list of
  * blocks into at most SEGMENTS segments. All of it follows from the file and the recipe, never from
  * threads or memory, so every reduction has one order. A worker takes a segment, reads its blocks (or,
- * when the budget is small, whole rows of groups of a block), and visits group by group. */
+ * when the budget is small, parts of a block), and visits group by group. When the budget does not do
+ * for a worker per thread, fewer workers go. */
 #include "prep_internal.h"
 
 #include <stdlib.h>
@@ -39,7 +40,8 @@ typedef struct pass {
     const um_visitor *visitor;
     void *user;
     pass_worker *workers;
-    int64_t part_positions; /* most output positions read at once */
+    int64_t part_positions; /* most output positions prepared at once: whole groups, or a block */
+    int64_t raw_positions;  /* most output positions read at once as stored; 0 = read in place */
     size_t raw_pattern, out_pattern; /* bytes */
 } pass;
 
@@ -223,17 +225,28 @@ static um_status visit_part(pass *p, pass_worker *w, um_rect block, int64_t firs
     return UM_OK;
 }
 
-static um_status read_prepared(pass *p, pass_worker *w, um_rect out, void *dst)
+static um_status read_prepared(pass *p, pass_worker *w, um_rect out, char *dst)
 {
     um_matrix *m = p->matrix;
     int64_t bin = m->layout.scan_bin;
-    um_rect in = {m->layout.crop_y0 + out.y0 * bin, m->layout.crop_x0 + out.x0 * bin, out.ny * bin,
-                  out.nx * bin};
+    int64_t y0 = m->layout.crop_y0;
+    int64_t x0 = m->layout.crop_x0;
     if (m->layout.identity) {
-        return um_source_read(m->source, in, dst);
+        return um_source_read(m->source, (um_rect){y0 + out.y0, x0 + out.x0, out.ny, out.nx}, dst);
     }
-    UM_TRY(um_source_read(m->source, in, w->raw));
-    return um_prep_apply(m->prep, out, w->raw, w->scratch, dst);
+    /* As many whole rows as fit, or else parts of one row. */
+    int64_t nx = min_i64(out.nx, p->raw_positions);
+    int64_t ny = min_i64(out.ny, p->raw_positions / nx);
+    for (int64_t y = 0; y < out.ny; y += ny) {
+        for (int64_t x = 0; x < out.nx; x += nx) {
+            um_rect part = {out.y0 + y, out.x0 + x, min_i64(ny, out.ny - y), min_i64(nx, out.nx - x)};
+            um_rect in = {y0 + part.y0 * bin, x0 + part.x0 * bin, part.ny * bin, part.nx * bin};
+            char *to = dst + (size_t)(y * out.nx + x) * p->out_pattern;
+            UM_TRY(um_source_read(m->source, in, w->raw));
+            UM_TRY(um_prep_apply(m->prep, part, w->raw, w->scratch, to));
+        }
+    }
+    return UM_OK;
 }
 
 /* Fills w->prepared with positions first .. first+count-1 of the block: at most three rectangles. */
@@ -279,12 +292,6 @@ static um_status pass_segment(void *user, int64_t segment, int index)
     pass *p = user;
     pass_worker *w = &p->workers[index];
     const um_matrix *m = p->matrix;
-    if (!w->started) {
-        um_status status =
-            p->visitor->start != NULL ? p->visitor->start(p->user, &w->state) : UM_OK;
-        w->started = status == UM_OK || w->state != NULL; /* half made: still to be stopped */
-        UM_TRY(status);
-    }
     int64_t first = segment * m->segment_blocks;
     int64_t last = min_i64(first + m->segment_blocks, m->blocks_y * m->blocks_x);
     for (int64_t b = first; b < last; b++) {
@@ -301,29 +308,43 @@ static um_status merge_segment(void *user, int64_t segment, int index)
                                      : p->visitor->merge(p->user, p->workers[index].state);
 }
 
-static um_status plan_memory(pass *p, int threads)
+/* ---- workers -------------------------------------------------------------------------------- */
+
+/* Positions of a full group: blocks may be smaller. */
+static int64_t group_positions(const pass *p)
 {
-    um_matrix *m = p->matrix;
-    um_context *ctx = m->ctx;
+    return min_i64(UM_GROUP_ROWS, p->matrix->block_ny * p->matrix->block_nx);
+}
+
+/* Bytes that a worker cannot do without: a group prepared, one position as stored. */
+static size_t least_bytes(const pass *p)
+{
+    const um_matrix *m = p->matrix;
     size_t bin2 = (size_t)(m->layout.scan_bin * m->layout.scan_bin);
-    size_t per_position =
-        p->out_pattern + (m->layout.identity ? 0 : bin2 * p->raw_pattern);
-    size_t fixed = (UM_GROUP_ROWS * p->out_pattern) + um_prep_scratch_size(m->prep);
-    size_t used = um_context_memory_in_use(ctx);
-    size_t budget = um_context_memory(ctx);
-    size_t room = budget > used ? (budget - used) / (size_t)threads : 0;
-    size_t least = fixed + UM_GROUP_ROWS * per_position;
-    if (room < least) {
-        return um_budget_require(ctx, least * (size_t)threads + 1, "reading the scan");
-    }
+    size_t groups = m->info.navigation_mask != NULL ? 2 : 1;
+    size_t stored = m->layout.identity ? 0 : bin2 * p->raw_pattern + um_prep_scratch_size(m->prep);
+    return groups * (size_t)group_positions(p) * p->out_pattern + stored;
+}
+
+/* Shares the room of one worker out: groups of prepared patterns, and patterns as stored. */
+static void plan_tiles(pass *p, size_t room)
+{
+    const um_matrix *m = p->matrix;
+    size_t least = least_bytes(p);
+    size_t spare = room > least ? room - least : 0;
+    size_t bin2 = (size_t)(m->layout.scan_bin * m->layout.scan_bin);
+    size_t raw = m->layout.identity ? 0 : bin2 * p->raw_pattern;
     int64_t block = m->block_ny * m->block_nx;
-    /* Read buffers take at most half of what is left: visitors have state of their own. */
-    size_t groups = (room / 2 > fixed ? (room / 2 - fixed) : 0) / (UM_GROUP_ROWS * per_position);
-    if (groups < 1) {
-        groups = 1;
+    /* One more group with all that it takes to read it at once, as often as it fits. */
+    size_t more = spare / (UM_GROUP_ROWS * (p->out_pattern + raw));
+    int64_t groups = min_i64(1 + (int64_t)more, ceil_div(block, UM_GROUP_ROWS));
+    p->part_positions = min_i64(groups * UM_GROUP_ROWS, block);
+    p->raw_positions = 0;
+    if (raw > 0) {
+        size_t used = (size_t)(groups - 1) * UM_GROUP_ROWS * p->out_pattern;
+        size_t rest = (spare > used ? spare - used : 0) / raw;
+        p->raw_positions = min_i64(1 + (int64_t)rest, p->part_positions);
     }
-    p->part_positions = min_i64((int64_t)groups * UM_GROUP_ROWS, block);
-    return UM_OK;
 }
 
 static um_status make_worker(pass *p, pass_worker *w)
@@ -331,16 +352,17 @@ static um_status make_worker(pass *p, pass_worker *w)
     um_matrix *m = p->matrix;
     um_context *ctx = m->ctx;
     size_t bin2 = (size_t)(m->layout.scan_bin * m->layout.scan_bin);
-    size_t positions = (size_t)p->part_positions;
-    UM_TRY(um_buffer_alloc(ctx, positions, p->out_pattern, "a tile of patterns", &w->prepared));
+    UM_TRY(um_buffer_alloc(ctx, (size_t)p->part_positions, p->out_pattern, "a tile of patterns",
+                           &w->prepared));
     if (!m->layout.identity) {
-        UM_TRY(um_buffer_alloc(ctx, positions * bin2, p->raw_pattern, "a tile as stored", &w->raw));
+        UM_TRY(um_buffer_alloc(ctx, (size_t)p->raw_positions * bin2, p->raw_pattern,
+                               "a tile as stored", &w->raw));
         UM_TRY(um_buffer_alloc(ctx, um_prep_scratch_size(m->prep), 1, "preparation scratch",
                                &w->scratch));
     }
     if (m->info.navigation_mask != NULL) {
-        UM_TRY(um_buffer_alloc(ctx, UM_GROUP_ROWS, p->out_pattern, "a group of patterns",
-                               &w->group));
+        UM_TRY(um_buffer_alloc(ctx, (size_t)group_positions(p), p->out_pattern,
+                               "a group of patterns", &w->group));
     }
     w->positions = calloc(UM_GROUP_ROWS, sizeof *w->positions);
     return w->positions != NULL ? UM_OK : um_fail(ctx, UM_ERROR_MEMORY, "no memory for a worker");
@@ -357,6 +379,54 @@ static void free_worker(pass *p, pass_worker *w)
     um_buffer_free(ctx, w->scratch);
     um_buffer_free(ctx, w->group);
     free(w->positions);
+    *w = (pass_worker){0};
+}
+
+static um_status start_worker(pass *p, pass_worker *w)
+{
+    um_status status = p->visitor->start != NULL ? p->visitor->start(p->user, &w->state) : UM_OK;
+    w->started = status == UM_OK || w->state != NULL; /* half made: still to be stopped */
+    return status;
+}
+
+/* Room for the tiles of each of `threads` workers: half of what is left, because readers need room to
+ * decode; all of it when it is little. */
+static size_t worker_room(const pass *p, int threads)
+{
+    um_context *ctx = p->matrix->ctx;
+    size_t used = um_context_memory_in_use(ctx);
+    size_t budget = um_context_memory(ctx);
+    size_t left = budget > used ? (budget - used) / (size_t)threads : 0;
+    size_t least = least_bytes(p);
+    return left / 2 > least || left < least ? left / 2 : least;
+}
+
+/* Starts at most `threads` workers, and fewer when the budget asks for it; their number. States come
+ * first, so that the tiles take only what is left. */
+static um_status start_workers(pass *p, int threads, int *started)
+{
+    *started = 0;
+    for (int i = 0; i < threads; i++) {
+        um_status status = start_worker(p, &p->workers[i]);
+        if (status == UM_ERROR_BUDGET && i > 0) {
+            free_worker(p, &p->workers[i]);
+            break;
+        }
+        *started = i + 1;
+        UM_TRY(status);
+    }
+    while (*started > 1 && worker_room(p, *started) < least_bytes(p)) {
+        free_worker(p, &p->workers[--*started]);
+    }
+    UM_TRY(um_budget_require(p->matrix->ctx, least_bytes(p), "reading the scan"));
+    plan_tiles(p, worker_room(p, *started));
+    for (int i = 0; i < *started; i++) {
+        UM_TRY(make_worker(p, &p->workers[i]));
+    }
+    if (*started < threads) {
+        um_info(p->matrix->ctx, "the memory budget does for %d of %d workers", *started, threads);
+    }
+    return UM_OK;
 }
 
 um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor, void *user)
@@ -373,21 +443,18 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
                        um_dtype_size(matrix->layout.dtype),
     };
     int threads = (int)min_i64(um_context_threads(ctx), matrix->segments);
-    UM_TRY(plan_memory(&p, threads));
     p.workers = calloc((size_t)threads, sizeof *p.workers);
     if (p.workers == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for %d workers", threads);
     }
-    um_status status = UM_OK;
-    for (int i = 0; status == UM_OK && i < threads; i++) {
-        status = make_worker(&p, &p.workers[i]);
-    }
+    int started = 0;
+    um_status status = start_workers(&p, threads, &started);
     if (status == UM_OK) {
         um_progress_begin(ctx, stage, "patterns", matrix->layout.out.ny * matrix->layout.out.nx);
-        status = um_pipeline_run(ctx, matrix->segments, threads, pass_segment, merge_segment, &p);
+        status = um_pipeline_run(ctx, matrix->segments, started, pass_segment, merge_segment, &p);
         um_progress_end(ctx);
     }
-    for (int i = 0; i < threads; i++) {
+    for (int i = 0; i < started; i++) {
         free_worker(&p, &p.workers[i]);
     }
     free(p.workers);
