@@ -1,12 +1,32 @@
 /* HDF5: HyperSpy, EMD, fpd, and any array in any other file. */
 #include "hdf5_internal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
+
+/* Behind a user block that is longer than the probe's head. */
+static bool signature_further_on(const um_probe *probe)
+{
+    const int64_t longest = 1 << 20;
+    int fd = open(probe->path, O_RDONLY | O_CLOEXEC);
+    bool found = false;
+    for (int64_t at = sizeof probe->head; fd >= 0 && !found && at <= longest; at *= 2) {
+        unsigned char bytes[sizeof signature];
+        found = pread(fd, bytes, sizeof bytes, at) == (ssize_t)sizeof bytes &&
+                memcmp(bytes, signature, sizeof bytes) == 0;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return found;
+}
 
 static bool recognise(const um_probe *probe, const um_open_options *options)
 {
-    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
     (void)options;
     /* A user block of 512, 1024, ... bytes may come first. */
     for (size_t at = 0; at + sizeof signature <= probe->head_size; at = at == 0 ? 512 : 2 * at) {
@@ -14,7 +34,7 @@ static bool recognise(const um_probe *probe, const um_open_options *options)
             return true;
         }
     }
-    return false;
+    return probe->file_size > (int64_t)sizeof probe->head && signature_further_on(probe);
 }
 
 hid_t um_h5_open_file(const char *path)

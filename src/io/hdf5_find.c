@@ -383,10 +383,12 @@ static um_status named_path(um_context *ctx, const um_probe *probe, hid_t file, 
     }
     hid_t object = asked != NULL ? H5Oopen(file, asked, H5P_DEFAULT) : -1;
     if (object < 0) {
+        char reason[200];
+        um_h5_reason(reason, sizeof reason);
         free(asked);
         return um_fail(ctx, UM_ERROR_FORMAT,
-                       "%s: no dataset %s in this file: list them with h5ls -r", probe->path,
-                       probe->dataset);
+                       "%s: no dataset %s can be opened in this file (%s): list them with h5ls -r",
+                       probe->path, probe->dataset, reason);
     }
     bool group = H5Iget_type(object) == H5I_GROUP;
     H5Oclose(object);

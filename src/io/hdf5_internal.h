@@ -3,6 +3,7 @@
 #ifndef UM_HDF5_INTERNAL_H
 #define UM_HDF5_INTERNAL_H
 
+#include "chunk_internal.h"
 #include "io_internal.h"
 
 #include <hdf5.h>
@@ -85,39 +86,25 @@ um_status um_h5_find(um_context *ctx, const um_probe *probe, hid_t file, um_h5_f
 um_status um_h5_calibrate(um_context *ctx, const um_probe *probe, hid_t file,
                           const um_h5_found *found, um_h5_layout *layout, um_axis axes[4]);
 
-/* ---- reading (hdf5_read.c, chunk_codec.c) ---------------------------------------------------- */
+/* ---- reading (hdf5_read.c, hdf5_chunks.c) ---------------------------------------------------- */
 
 /* Takes over file, dataset and layout as the state of the source. */
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout);
 
-/* A filter pipeline in the order of writing. */
-enum { UM_CHUNK_MAX_FILTERS = 8, UM_CHUNK_MAX_VALUES = 16 };
-typedef struct um_chunk_filter {
-    int id;
-    unsigned value_count;
-    unsigned values[UM_CHUNK_MAX_VALUES];
-} um_chunk_filter;
-typedef struct um_chunk_pipeline {
-    int count;
-    um_chunk_filter filters[UM_CHUNK_MAX_FILTERS];
-} um_chunk_pipeline;
+/* `count` elements, also in place. False where a 64-bit integer has no exact double. */
+bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, size_t count);
+um_status um_h5_too_wide(um_source *source);
 
-bool um_chunk_filter_known(int id);
-/* Undoes the pipeline (filters whose bit is set in `mask` were skipped in writing). *data of *size
- * bytes and *other are two buffers of `capacity` bytes that take turns; on return *data holds
- * exactly `wanted` bytes. Returns NULL, or what is wrong with the chunk. Thread-safe. */
-const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, unsigned char **data,
-                            size_t size, unsigned char **other, size_t capacity, size_t wanted);
-/* Applies the pipeline; the same buffers. *size in: raw bytes, out: encoded. */
-const char *um_chunk_encode(const um_chunk_pipeline *pipeline, unsigned char **data, size_t *size,
-                            unsigned char **other, size_t capacity);
-/* Bytes a chunk of `bytes` may need while it is encoded or decoded. */
-size_t um_chunk_capacity(size_t bytes);
-
-/* Bit transposition of bitshuffle: `count` elements (a multiple of 8) of `width` bytes. */
-void um_bit_shuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
-void um_bit_unshuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
+/* A chunked array whose chunks we decode ourselves; NULL when something about it is unusual. fd is the
+ * file for plain reading, -1 to fetch chunks by the library. Opening wants the lock, reading takes it. */
+typedef struct um_h5_chunks um_h5_chunks;
+um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout, int fd);
+void um_h5_chunks_close(um_h5_chunks *chunks);
+const int64_t *um_h5_chunks_extent(const um_h5_chunks *chunks); /* by logical axis */
+/* The block start..start+size of the array by logical axis, each chunk decoded once. Thread-safe. */
+um_status um_h5_chunks_read(um_h5_chunks *chunks, const int64_t start[4], const int64_t size[4],
+                            void *dst);
 
 /* ---- writing HyperSpy files (hspy_write.c) --------------------------------------------------- */
 

@@ -1,8 +1,10 @@
 /* Rectangles of scan positions out of an HDF5 array. */
 #include "hdf5_internal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct reader {
     um_source *source;
@@ -10,6 +12,9 @@ typedef struct reader {
     um_h5_layout layout;
     size_t pattern_bytes; /* delivered */
     bool reshaped;        /* the scan shape is not the array's own */
+    um_h5_chunks *chunks; /* NULL unless we decode them */
+    int fd;               /* the file that holds the array, -1 if it is not to be read plainly */
+    int64_t address;      /* of an array that lies in one piece, else -1 */
 } reader;
 
 /* A block of the array: scan positions in the array's own (y, x), all detector pixels. */
@@ -19,8 +24,33 @@ typedef struct region {
 
 /* ---- by the library ------------------------------------------------------------------------- */
 
+/* Number of a filter that neither we nor the installed HDF5 can undo; 0 if there is none. */
+static int missing_filter(hid_t dataset)
+{
+    hid_t creation = H5Dget_create_plist(dataset);
+    int missing = 0;
+    int count = creation >= 0 ? H5Pget_nfilters(creation) : 0;
+    for (int i = 0; i < count && missing == 0; i++) {
+        unsigned flags = 0;
+        size_t values = 0;
+        int id = H5Pget_filter2(creation, (unsigned)i, &flags, &values, NULL, 0, NULL, NULL);
+        missing = id >= 0 && !um_chunk_filter_known(id) && H5Zfilter_avail(id) <= 0 ? id : 0;
+    }
+    if (creation >= 0) {
+        H5Pclose(creation);
+    }
+    return missing;
+}
+
 static um_status library_failure(reader *r)
 {
+    int filter = missing_filter(r->dataset);
+    if (filter != 0) {
+        return um_fail(r->source->ctx, UM_ERROR_UNSUPPORTED,
+                       "%s: compressed with HDF5 filter %d, which unmix cannot undo: rewrite the file "
+                       "with gzip (h5repack -f GZIP=1) where that filter is installed",
+                       r->source->path, filter);
+    }
     char reason[200];
     um_h5_reason(reason, sizeof reason);
     return um_fail(r->source->ctx, UM_ERROR_FORMAT, "%s: HDF5 cannot read the array (%s)",
@@ -56,51 +86,60 @@ static bool select_and_read(const reader *r, region g, void *dst)
     return ok;
 }
 
-/* 64-bit integers in place to doubles; false at the first that a double cannot hold. */
-static bool widen(um_h5_convert convert, void *values, size_t count)
+static um_status convert_in_place(reader *r, void *dst, size_t count, um_h5_layout layout)
 {
-    const int64_t limit = (int64_t)1 << 53;
-    unsigned char *bytes = values;
-    for (size_t i = 0; i < count; i++) {
-        int64_t value;
-        memcpy(&value, bytes + 8 * i, sizeof value);
-        bool fits = convert == UM_H5_I64_TO_F64 ? value >= -limit && value <= limit
-                                                : (uint64_t)value <= (uint64_t)limit;
-        if (!fits) {
-            return false;
-        }
-        double real = (double)value;
-        memcpy(bytes + 8 * i, &real, sizeof real);
-    }
-    return true;
+    return um_h5_convert_run(&layout, dst, dst, count) ? UM_OK : um_h5_too_wide(r->source);
 }
 
-static um_status widen_region(reader *r, void *dst, size_t count)
+static size_t elements_of(const reader *r, region g)
 {
-    um_h5_convert convert = r->layout.convert;
-    if ((convert == UM_H5_I64_TO_F64 || convert == UM_H5_U64_TO_F64) && !widen(convert, dst, count)) {
-        return um_fail(r->source->ctx, UM_ERROR_VALUE,
-                       "%s: a 64-bit integer above 2^53 has no exact float64: store the array as "
-                       "uint32 or float64",
-                       r->source->path);
-    }
-    return UM_OK;
+    return (size_t)(g.ny * g.nx) * (r->pattern_bytes / um_dtype_size(r->layout.dtype));
 }
 
-static um_status read_by_library(reader *r, region g, unsigned char *dst)
+static um_status read_by_library(reader *r, region g, void *dst)
 {
     um_h5_guard guard;
     um_h5_enter(&guard);
     um_status status = select_and_read(r, g, dst) ? UM_OK : library_failure(r);
     um_h5_leave(&guard);
     UM_TRY(status);
-    size_t pixels = r->pattern_bytes / um_dtype_size(r->layout.dtype);
-    return widen_region(r, dst, (size_t)(g.ny * g.nx) * pixels);
+    um_h5_layout layout = r->layout;
+    layout.big_endian = UM_HOST_BIG_ENDIAN;
+    if (layout.convert == UM_H5_SWAP) {
+        return UM_OK; /* the library has done it */
+    }
+    return convert_in_place(r, dst, elements_of(r, g), layout);
+}
+
+/* ---- past the library ----------------------------------------------------------------------- */
+
+static um_status read_plainly(reader *r, region g, unsigned char *dst)
+{
+    um_context *ctx = r->source->ctx;
+    int64_t width = r->layout.extent[1];
+    int64_t bytes = (int64_t)r->pattern_bytes;
+    if (g.nx == width) { /* whole rows lie one after another */
+        g = (region){0, g.y0 * width, 1, g.ny * width};
+        width = g.nx;
+    }
+    unsigned char *to = dst;
+    for (int64_t y = 0; y < g.ny; y++) {
+        int64_t first = (g.y0 + y) * width + g.x0;
+        UM_TRY(um_pread_all(ctx, r->source->path, r->fd, to, (size_t)(g.nx * bytes),
+                            r->address + first * bytes));
+        to += g.nx * bytes;
+    }
+    return convert_in_place(r, dst, elements_of(r, g), r->layout);
 }
 
 static um_status read_region(reader *r, region g, unsigned char *dst)
 {
-    return read_by_library(r, g, dst);
+    if (r->chunks != NULL) {
+        const int64_t start[4] = {g.y0, g.x0, 0, 0};
+        const int64_t size[4] = {g.ny, g.nx, r->layout.extent[2], r->layout.extent[3]};
+        return um_h5_chunks_read(r->chunks, start, size, dst);
+    }
+    return r->address >= 0 ? read_plainly(r, g, dst) : read_by_library(r, g, dst);
 }
 
 /* ---- the scan ------------------------------------------------------------------------------- */
@@ -146,6 +185,10 @@ static void close_reader(um_source *source)
 {
     reader *r = source->state;
     um_h5_guard guard;
+    um_h5_chunks_close(r->chunks);
+    if (r->fd >= 0) {
+        close(r->fd);
+    }
     um_h5_enter(&guard);
     H5Tclose(r->memory_type);
     H5Dclose(r->dataset);
@@ -170,6 +213,66 @@ static hid_t memory_type(hid_t dataset, const um_h5_layout *layout)
     return H5Tcopy(um_h5_native_type(layout->dtype));
 }
 
+/* The file that holds the array (a link may have led elsewhere), if its bytes lie where HDF5 says. */
+static int open_plain(hid_t dataset)
+{
+    hid_t file = H5Iget_file_id(dataset);
+    if (file < 0) {
+        return -1;
+    }
+    int fd = -1;
+    hsize_t user_block = 1;
+    hid_t creation = H5Fget_create_plist(file);
+    hid_t access = H5Fget_access_plist(file);
+    char name[4096];
+    ssize_t length = H5Fget_name(file, name, sizeof name);
+    if (creation >= 0 && access >= 0 && H5Pget_userblock(creation, &user_block) >= 0 &&
+        user_block == 0 && H5Pget_driver(access) == H5FD_SEC2 && length > 0 &&
+        (size_t)length < sizeof name) {
+        fd = open(name, O_RDONLY | O_CLOEXEC);
+    }
+    H5Pclose(creation);
+    H5Pclose(access);
+    H5Fclose(file);
+    return fd;
+}
+
+/* Where an array in one piece begins; -1 for every other kind of storage. */
+static int64_t plain_address(const reader *r)
+{
+    hid_t creation = H5Dget_create_plist(r->dataset);
+    bool plain = creation >= 0 && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
+                 H5Pget_external_count(creation) == 0 && r->layout.convert != UM_H5_LIBRARY;
+    if (creation >= 0) {
+        H5Pclose(creation);
+    }
+    haddr_t address = plain && r->fd >= 0 ? H5Dget_offset(r->dataset) : HADDR_UNDEF;
+    return address != HADDR_UNDEF && address <= (haddr_t)INT64_MAX / 2 ? (int64_t)address : -1;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What is cheapest to read at once: a chunk's scan positions, or a row. */
+static void set_block(const reader *r, um_source_info *info)
+{
+    info->block_ny = 1;
+    info->block_nx = info->shape.nx;
+    if (r->chunks == NULL) {
+        return;
+    }
+    const int64_t *extent = um_h5_chunks_extent(r->chunks);
+    if (!r->reshaped) {
+        info->block_ny = least(extent[0], info->shape.ny);
+        info->block_nx = least(extent[1], info->shape.nx);
+    } else {
+        int64_t rows = extent[0] * (extent[0] > 1 ? r->layout.extent[1] : extent[1]) / info->shape.nx;
+        info->block_ny = rows < 1 ? 1 : least(rows, info->shape.ny);
+    }
+}
+
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout)
 {
@@ -188,8 +291,10 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
         (size_t)(layout->extent[2] * layout->extent[3]) * um_dtype_size(layout->dtype);
     r->reshaped =
         info->shape.ny != layout->extent[0] || info->shape.nx != layout->extent[1];
-    info->block_ny = 1;
-    info->block_nx = info->shape.nx;
+    r->fd = open_plain(dataset);
+    r->address = plain_address(r);
+    r->chunks = um_h5_chunks_open(source, dataset, layout, r->fd);
+    set_block(r, info);
     source->ops = &ops;
     source->state = r;
     return UM_OK;

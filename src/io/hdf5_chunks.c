@@ -1,0 +1,430 @@
+/* Chunks read and decoded outside the HDF5 library, in the thread that wants them. */
+#include "hdf5_internal.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* H5Dget_chunk_info() of HDF5 1.10 walks all chunks before the one asked for, so a list of addresses
+ * costs the square of their number: worth it for few. More are fetched by the library, as they lie, one
+ * by one, and still decoded here. */
+enum { LISTED_CHUNKS = 2048 };
+
+typedef struct chunk_entry {
+    uint64_t address, size; /* size 0: never written, all fill value */
+    unsigned mask;
+} chunk_entry;
+
+/* Two buffers, and which chunk they were last used for. */
+typedef struct scratch {
+    struct scratch *next;
+    um_bytes data, other;
+    int64_t held;
+} scratch;
+
+struct um_h5_chunks {
+    um_source *source;
+    hid_t dataset;
+    um_h5_layout layout;
+    um_chunk_pipeline pipeline;
+    hsize_t chunk[UM_H5_MAX_RANK], grid[UM_H5_MAX_RANK];
+    size_t chunk_bytes;
+    int64_t extent[4]; /* of a chunk, by logical axis */
+    size_t stride[4];  /* in elements, inside a chunk */
+    unsigned char fill[16];
+    int fd;
+    int64_t file_size;
+    chunk_entry *entries; /* by place in the grid; NULL when there are too many */
+    pthread_mutex_t lock;
+    scratch *spare;
+};
+
+/* ---- scratch -------------------------------------------------------------------------------- */
+
+static void scratch_free(um_h5_chunks *c, scratch *s)
+{
+    um_buffer_free(c->source->ctx, s->data.data);
+    um_buffer_free(c->source->ctx, s->other.data);
+    free(s);
+}
+
+static um_status scratch_take(um_h5_chunks *c, scratch **out)
+{
+    pthread_mutex_lock(&c->lock);
+    scratch *s = c->spare;
+    if (s != NULL) {
+        c->spare = s->next;
+    }
+    pthread_mutex_unlock(&c->lock);
+    *out = s;
+    if (s != NULL) {
+        return UM_OK;
+    }
+    um_context *ctx = c->source->ctx;
+    s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to decode a chunk", c->source->path);
+    }
+    s->held = -1;
+    s->data.capacity = s->other.capacity = um_chunk_capacity(c->chunk_bytes);
+    um_status status = um_buffer_alloc(ctx, s->data.capacity, 1, "a chunk of the scan file",
+                                       &s->data.data);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(ctx, s->other.capacity, 1, "a chunk of the scan file",
+                                 &s->other.data);
+    }
+    if (status != UM_OK) {
+        scratch_free(c, s);
+        return status;
+    }
+    *out = s;
+    return UM_OK;
+}
+
+static void scratch_give(um_h5_chunks *c, scratch *s)
+{
+    pthread_mutex_lock(&c->lock);
+    s->next = c->spare;
+    c->spare = s;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- one chunk ------------------------------------------------------------------------------ */
+
+static um_status damaged(um_h5_chunks *c, int64_t index, const char *what)
+{
+    return um_fail(c->source->ctx, UM_ERROR_FORMAT, "%s: chunk %lld: %s", c->source->path,
+                   (long long)index, what);
+}
+
+static void fill_chunk(const um_h5_chunks *c, um_bytes *data)
+{
+    size_t width = c->layout.stored_size;
+    static const unsigned char zeros[16] = {0};
+    data->size = c->chunk_bytes;
+    if (memcmp(c->fill, zeros, sizeof zeros) == 0) {
+        memset(data->data, 0, data->size);
+        return;
+    }
+    for (size_t i = 0; i + width <= data->size; i += width) {
+        memcpy(data->data + i, c->fill, width);
+    }
+}
+
+/* The stored bytes through the library. Size 0: never written. */
+static um_status fetch_by_library(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned *mask)
+{
+    hsize_t offset[UM_H5_MAX_RANK];
+    hsize_t rest = (hsize_t)index;
+    for (int i = c->layout.rank - 1; i >= 0; i--) {
+        offset[i] = rest % c->grid[i] * c->chunk[i];
+        rest /= c->grid[i];
+    }
+    um_h5_guard guard;
+    um_h5_enter(&guard);
+    hsize_t size = 0;
+    uint32_t skipped = 0;
+    bool ok = H5Dget_chunk_storage_size(c->dataset, offset, &size) >= 0;
+    bool fits = size <= data->capacity;
+    if (ok && fits && size > 0) {
+        ok = H5Dread_chunk(c->dataset, H5P_DEFAULT, offset, &skipped, data->data) >= 0;
+    }
+    um_h5_leave(&guard);
+    if (!ok || !fits) {
+        return damaged(c, index, ok ? "it is larger than its values: the file is damaged"
+                                    : "HDF5 cannot read it: the file is damaged or cut off");
+    }
+    data->size = (size_t)size;
+    *mask = skipped;
+    return UM_OK;
+}
+
+static um_status fetch(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned *mask)
+{
+    if (c->entries == NULL) {
+        return fetch_by_library(c, index, data, mask);
+    }
+    const chunk_entry *entry = &c->entries[index];
+    data->size = (size_t)entry->size;
+    *mask = entry->mask;
+    if (entry->size > data->capacity) {
+        return damaged(c, index, "it is larger than its values: the file is damaged");
+    }
+    if (entry->address > (uint64_t)c->file_size ||
+        entry->size > (uint64_t)c->file_size - entry->address) {
+        return um_fail(c->source->ctx, UM_ERROR_TRUNCATED,
+                       "%s: chunk %lld lies behind the end of the file: copy the file again",
+                       c->source->path, (long long)index);
+    }
+    return um_pread_all(c->source->ctx, c->source->path, c->fd, data->data, data->size,
+                        (int64_t)entry->address);
+}
+
+static um_status load_chunk(um_h5_chunks *c, int64_t index, scratch *s)
+{
+    if (s->held == index) {
+        return UM_OK;
+    }
+    s->held = -1;
+    unsigned mask = 0;
+    UM_TRY(fetch(c, index, &s->data, &mask));
+    if (s->data.size == 0) {
+        fill_chunk(c, &s->data);
+    } else {
+        const char *wrong = um_chunk_decode(&c->pipeline, mask, &s->data, &s->other, c->chunk_bytes);
+        if (wrong != NULL) {
+            return damaged(c, index, wrong);
+        }
+    }
+    s->held = index;
+    return UM_OK;
+}
+
+/* ---- a region ------------------------------------------------------------------------------- */
+
+/* The part of one axis that a chunk and the region share: in the chunk, in the region, how long. */
+typedef struct overlap {
+    int64_t from, to, count;
+} overlap;
+
+static overlap meet(int64_t chunk_start, int64_t chunk_size, int64_t start, int64_t count)
+{
+    int64_t first = chunk_start > start ? chunk_start : start;
+    int64_t end = chunk_start + chunk_size < start + count ? chunk_start + chunk_size : start + count;
+    return (overlap){first - chunk_start, first - start, end - first};
+}
+
+static bool copy_overlap(const um_h5_chunks *c, const um_bytes *data, const overlap o[4],
+                         const int64_t size[4], unsigned char *dst)
+{
+    size_t width = c->layout.stored_size;
+    bool fits = true;
+    for (int64_t y = 0; y < o[0].count; y++) {
+        for (int64_t x = 0; x < o[1].count; x++) {
+            for (int64_t ky = 0; ky < o[2].count; ky++) {
+                size_t from = (size_t)(o[0].from + y) * c->stride[0] +
+                              (size_t)(o[1].from + x) * c->stride[1] +
+                              (size_t)(o[2].from + ky) * c->stride[2] +
+                              (size_t)o[3].from * c->stride[3];
+                int64_t to = (((o[0].to + y) * size[1] + o[1].to + x) * size[2] + o[2].to + ky) *
+                                 size[3] +
+                             o[3].to;
+                const unsigned char *src = data->data + from * width;
+                unsigned char *out = dst + (size_t)to * width;
+                if (c->stride[3] <= 1 || o[3].count == 1) {
+                    fits = um_h5_convert_run(&c->layout, src, out, (size_t)o[3].count) && fits;
+                    continue;
+                }
+                for (int64_t kx = 0; kx < o[3].count; kx++) {
+                    fits = um_h5_convert_run(&c->layout, src + (size_t)kx * c->stride[3] * width,
+                                             out + (size_t)kx * width, 1) &&
+                           fits;
+                }
+            }
+        }
+    }
+    return fits;
+}
+
+static int64_t grid_index(const um_h5_chunks *c, const int64_t at[4])
+{
+    hsize_t place[UM_H5_MAX_RANK] = {0};
+    for (int axis = 0; axis < 4; axis++) {
+        if (c->layout.dim[axis] >= 0) {
+            place[c->layout.dim[axis]] = (hsize_t)at[axis];
+        }
+    }
+    hsize_t index = 0;
+    for (int i = 0; i < c->layout.rank; i++) {
+        index = index * c->grid[i] + place[i];
+    }
+    return (int64_t)index;
+}
+
+/* Moves `at` to the next chunk between first and last; false after the last. */
+static bool next_chunk(int64_t at[4], const int64_t first[4], const int64_t last[4])
+{
+    for (int axis = 3; axis >= 0; axis--) {
+        if (at[axis] < last[axis]) {
+            at[axis]++;
+            return true;
+        }
+        at[axis] = first[axis];
+    }
+    return false;
+}
+
+um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64_t size[4], void *dst)
+{
+    int64_t first[4];
+    int64_t last[4];
+    int64_t at[4];
+    for (int axis = 0; axis < 4; axis++) {
+        first[axis] = at[axis] = start[axis] / c->extent[axis];
+        last[axis] = (start[axis] + size[axis] - 1) / c->extent[axis];
+    }
+    scratch *s = NULL;
+    UM_TRY(scratch_take(c, &s));
+    um_status status = UM_OK;
+    do {
+        status = load_chunk(c, grid_index(c, at), s);
+        if (status == UM_OK) {
+            overlap o[4];
+            for (int axis = 0; axis < 4; axis++) {
+                o[axis] = meet(at[axis] * c->extent[axis], c->extent[axis], start[axis], size[axis]);
+            }
+            status = copy_overlap(c, &s->data, o, size, dst) ? UM_OK : um_h5_too_wide(c->source);
+        }
+    } while (status == UM_OK && next_chunk(at, first, last));
+    scratch_give(c, s);
+    return status;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static bool take_pipeline(hid_t creation, um_chunk_pipeline *pipeline)
+{
+    int count = H5Pget_nfilters(creation);
+    if (count < 0 || count > UM_CHUNK_MAX_FILTERS) {
+        return false;
+    }
+    pipeline->count = count;
+    for (int i = 0; i < count; i++) {
+        um_chunk_filter *f = &pipeline->filters[i];
+        unsigned flags = 0;
+        size_t values = UM_CHUNK_MAX_VALUES;
+        f->id = H5Pget_filter2(creation, (unsigned)i, &flags, &values, f->values, 0, NULL, NULL);
+        if (!um_chunk_filter_known(f->id)) {
+            return false;
+        }
+        f->value_count = values < UM_CHUNK_MAX_VALUES ? (unsigned)values : UM_CHUNK_MAX_VALUES;
+    }
+    return true;
+}
+
+static bool take_geometry(um_h5_chunks *c, hid_t creation, size_t *places)
+{
+    const um_h5_layout *layout = &c->layout;
+    if (H5Pget_chunk(creation, UM_H5_MAX_RANK, c->chunk) != layout->rank) {
+        return false;
+    }
+    size_t strides[UM_H5_MAX_RANK];
+    size_t elements = 1;
+    *places = 1;
+    for (int i = layout->rank - 1; i >= 0; i--) {
+        strides[i] = elements;
+        if (c->chunk[i] == 0 || !um_mul_size(elements, (size_t)c->chunk[i], &elements)) {
+            return false;
+        }
+        c->grid[i] = (layout->size[i] + c->chunk[i] - 1) / c->chunk[i];
+        if (!um_mul_size(*places, (size_t)c->grid[i], places)) {
+            return false;
+        }
+    }
+    for (int axis = 0; axis < 4; axis++) {
+        int d = layout->dim[axis];
+        c->extent[axis] = d >= 0 ? (int64_t)c->chunk[d] : 1;
+        c->stride[axis] = d >= 0 ? strides[d] : 0;
+    }
+    return um_mul_size(elements, layout->stored_size, &c->chunk_bytes) &&
+           c->chunk_bytes <= (size_t)UINT32_MAX;
+}
+
+static bool take_fill(um_h5_chunks *c, hid_t creation)
+{
+    H5D_fill_value_t defined = H5D_FILL_VALUE_UNDEFINED;
+    hid_t type = H5Dget_type(c->dataset);
+    bool ok = type >= 0 && H5Pfill_value_defined(creation, &defined) >= 0;
+    if (ok && defined != H5D_FILL_VALUE_UNDEFINED) {
+        ok = H5Pget_fill_value(creation, type, c->fill) >= 0;
+    }
+    H5Tclose(type);
+    return ok;
+}
+
+/* Addresses of all chunks, where the file is a plain one and they are few. */
+static void list_chunks(um_h5_chunks *c, size_t places)
+{
+    hsize_t count = 0;
+    hid_t space = H5Dget_space(c->dataset);
+    if (c->fd >= 0 && places <= 16 * LISTED_CHUNKS &&
+        H5Dget_num_chunks(c->dataset, space, &count) >= 0 && count <= LISTED_CHUNKS) {
+        c->entries = calloc(places, sizeof *c->entries);
+    }
+    for (hsize_t i = 0; c->entries != NULL && i < count; i++) {
+        hsize_t offset[UM_H5_MAX_RANK];
+        haddr_t address = HADDR_UNDEF;
+        hsize_t size = 0;
+        unsigned mask = 0;
+        bool ok = H5Dget_chunk_info(c->dataset, space, i, offset, &mask, &address, &size) >= 0 &&
+                  address != HADDR_UNDEF;
+        hsize_t index = 0;
+        for (int d = 0; ok && d < c->layout.rank; d++) {
+            index = index * c->grid[d] + offset[d] / c->chunk[d];
+            ok = offset[d] < c->layout.size[d];
+        }
+        if (ok) {
+            c->entries[index] = (chunk_entry){address, size, mask};
+        } else {
+            free(c->entries);
+            c->entries = NULL;
+        }
+    }
+    H5Sclose(space);
+}
+
+um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout, int fd)
+{
+    hid_t creation = H5Dget_create_plist(dataset);
+    um_h5_chunks *c = calloc(1, sizeof *c);
+    unsigned options = 0;
+    size_t places = 0;
+    struct stat status;
+    bool ok = c != NULL && creation >= 0 && layout->convert != UM_H5_LIBRARY &&
+              layout->stored_size <= 8 && H5Pget_layout(creation) == H5D_CHUNKED &&
+              take_pipeline(creation, &c->pipeline) &&
+              H5Pget_chunk_opts(creation, &options) >= 0 && options == 0;
+    if (ok) {
+        c->source = source;
+        c->dataset = dataset;
+        c->layout = *layout;
+        c->fd = fd;
+        ok = take_geometry(c, creation, &places) && take_fill(c, creation);
+    }
+    if (creation >= 0) {
+        H5Pclose(creation);
+    }
+    if (!ok) {
+        free(c);
+        return NULL;
+    }
+    if (fd >= 0 && fstat(fd, &status) == 0) {
+        c->file_size = status.st_size;
+    }
+    pthread_mutex_init(&c->lock, NULL);
+    list_chunks(c, places);
+    return c;
+}
+
+void um_h5_chunks_close(um_h5_chunks *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    while (c->spare != NULL) {
+        scratch *s = c->spare;
+        c->spare = s->next;
+        scratch_free(c, s);
+    }
+    pthread_mutex_destroy(&c->lock);
+    free(c->entries);
+    free(c);
+}
+
+const int64_t *um_h5_chunks_extent(const um_h5_chunks *c)
+{
+    return c->extent;
+}

@@ -1,0 +1,207 @@
+"""HDF5 scans against h5py: every codec, byte order, element type and layout, to the last bit."""
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+SHAPE = (5, 7, 12, 11)
+CHUNK = (2, 3, 5, 4)  # edge chunks along every axis
+
+
+def counts(dtype, shape=SHAPE, seed=3):
+    rng = np.random.default_rng(seed)
+    values = rng.poisson(rng.gamma(0.3, 30, shape))
+    if np.dtype(dtype).kind == "i":
+        values = values - 40
+    if np.dtype(dtype).kind == "f":
+        return (values / 8 - 3).astype(dtype)  # exact also in the float32 that convert works in
+    return np.clip(values, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def as_read(unmix, path, out, *options):
+    unmix("convert", path, out, "--force", *options)
+    return np.load(out)
+
+
+def keep_f64(dtype):
+    """convert writes float32 unless told; 64-bit integers come as float64."""
+    return ("--dtype", "f64") if dtype[-1] == "8" else ()
+
+
+CODECS = {
+    "none": {},
+    "gzip": dict(compression="gzip", compression_opts=4),
+    "gzip-shuffle": dict(compression="gzip", shuffle=True),
+    "shuffle": dict(shuffle=True),
+    "fletcher32": dict(fletcher32=True),
+    "gzip-shuffle-fletcher32": dict(compression="gzip", shuffle=True, fletcher32=True),
+    "lzf": dict(compression="lzf"),
+    "lzf-shuffle": dict(compression="lzf", shuffle=True),
+    "lz4": dict(**hdf5plugin.LZ4()),
+    "lz4-small-blocks": dict(**hdf5plugin.LZ4(nbytes=64)),
+    "bitshuffle": dict(**hdf5plugin.Bitshuffle(cname="none")),
+    "bitshuffle-lz4": dict(**hdf5plugin.Bitshuffle(cname="lz4")),
+    "bitshuffle-lz4-blocks": dict(**hdf5plugin.Bitshuffle(nelems=64, cname="lz4")),
+    "bitshuffle-zstd": dict(**hdf5plugin.Bitshuffle(cname="zstd")),
+    "zstd": dict(**hdf5plugin.Zstd()),
+    **{f"blosc-{name}-{shuffle}": dict(**hdf5plugin.Blosc(cname=name, shuffle=shuffle))
+       for name in ("blosclz", "lz4", "zstd", "zlib") for shuffle in (0, 1, 2)},
+}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "<u4", ">i4", "<f4", ">f8"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_codec(unmix, tmp_path, codec, dtype):
+    data = counts(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=CHUNK, **CODECS[codec])
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy", *keep_f64(dtype))
+    assert read.dtype == np.dtype(dtype).newbyteorder("=")
+    assert read.tobytes() == data.astype(read.dtype).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", ">i2", "<i4", ">u4", "<f4", ">f4", "<f8", ">f8"])
+def test_contiguous(unmix, tmp_path, dtype):
+    data = counts(dtype)
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data)
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy", *keep_f64(dtype))
+    assert read.tobytes() == data.astype(np.dtype(dtype).newbyteorder("=")).tobytes()
+
+
+@pytest.mark.parametrize("chunks", [None, CHUNK])
+@pytest.mark.parametrize("dtype", ["<i8", ">i8", "<u8", "<f2", "?"])
+def test_types_that_are_converted(unmix, tmp_path, dtype, chunks):
+    data = counts("<u2").astype(dtype) if dtype != "?" else counts("<u2") > 5
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=chunks)
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy", *keep_f64(dtype))
+    assert read.dtype == {"?": np.uint8, "<f2": np.float32}.get(dtype, np.float64)
+    assert np.array_equal(read, data)
+
+
+@pytest.mark.parametrize("chunks", [None, CHUNK])
+def test_integers_that_no_double_holds(unmix, tmp_path, chunks):
+    data = np.zeros(SHAPE, "i8")
+    data[4, 6, 11, 10] = 2**53 + 1
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=chunks)
+    assert "2^53" in unmix.fails("convert", tmp_path / "a.h5", tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("fill", [0, 77])
+def test_chunks_never_written(unmix, tmp_path, fill):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        d = f.create_dataset("scan", SHAPE, ">u2", chunks=CHUNK, fillvalue=fill, compression="gzip")
+        d[3, 2:5] = counts("u2")[3, 2:5]
+        expected = d[...]
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy")
+    assert np.array_equal(read, expected)
+
+
+def test_chunk_that_skipped_its_filter(unmix, tmp_path):
+    data = np.random.default_rng(0).integers(0, 256, SHAPE).astype("u1")
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        d = f.create_dataset("scan", SHAPE, "u1", chunks=(1, 7, 12, 11), compression="gzip")
+        for y in range(SHAPE[0]):
+            d.id.write_direct_chunk((y, 0, 0, 0), data[y].tobytes(), filter_mask=1)
+        assert np.array_equal(d[...], data)
+    assert np.array_equal(as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy"), data)
+
+
+def test_many_chunks(unmix, tmp_path):
+    """More chunks than are listed at opening: fetched by the library, decoded by us."""
+    data = counts("u2", (60, 70, 4, 6))
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=(1, 1, 4, 6), compression="gzip", shuffle=True)
+    assert np.array_equal(as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy"), data)
+
+
+def test_growing_array_with_chunks_beyond_its_end(unmix, tmp_path):
+    data = counts("u2", (1, 5, 7, 12, 11))
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=(4, 2, 8, 16, 4), maxshape=(None,) * 5,
+                         compression="gzip")
+    assert np.array_equal(as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy"), data[0])
+
+
+@pytest.mark.parametrize("userblock,libver", [(512, "earliest"), (0, "v110"), (4096, "v108")])
+def test_file_layouts(unmix, tmp_path, userblock, libver):
+    data = counts("u2")
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=userblock, libver=libver) as f:
+        f.create_dataset("a/b", data=data, chunks=CHUNK, compression="gzip")
+        f.create_dataset("c", data=data[::-1].copy())
+    for name, expected in (("a/b", data), ("c", data[::-1])):
+        assert np.array_equal(as_read(unmix, f"{tmp_path}/a.h5:/{name}", tmp_path / "a.npy"), expected)
+
+
+def test_links_and_virtual_arrays(unmix, tmp_path):
+    data = counts("<u2")
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=CHUNK, **hdf5plugin.LZ4())
+        f.create_dataset("plain", data=data)
+    layout = h5py.VirtualLayout(SHAPE, "<u2")
+    layout[...] = h5py.VirtualSource(tmp_path / "a.h5", "plain", SHAPE)
+    with h5py.File(tmp_path / "b.h5", "w") as f:
+        f["linked"] = h5py.ExternalLink("a.h5", "/scan")
+        f["soft"] = h5py.SoftLink("/linked")
+        f.create_virtual_dataset("virtual", layout)
+        f.create_dataset("external", data=data, external=[(str(tmp_path / "x.bin"), 0, data.nbytes)])
+    for name in ("linked", "soft", "virtual", "external"):
+        assert np.array_equal(as_read(unmix, f"{tmp_path}/b.h5:{name}", tmp_path / "b.npy"), data), name
+
+
+def test_stack_and_matrix(unmix, tmp_path):
+    stack = counts("u2", (35, 12, 11))
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("stack", data=stack, chunks=(4, 12, 11), compression="gzip")
+        f.create_dataset("matrix", data=stack.reshape(35, -1))
+    path = f"{tmp_path}/a.h5"
+    assert unmix("info", path + ":/stack")["shape"] == [1, 35, 12, 11]
+    assert unmix("info", path + ":/matrix")["shape"] == [1, 35, 1, 132]
+    assert unmix("info", path)["shape"] == [1, 35, 12, 11]
+    read = as_read(unmix, path + ":/stack", tmp_path / "a.npy", "--scan", "5x7")
+    assert np.array_equal(read.reshape(5, 7, 12, 11), stack.reshape(5, 7, 12, 11))
+
+
+def test_candidates_are_listed(unmix, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("one", data=counts("u2"))
+        f.create_dataset("group/two", data=counts("f4"))
+    line = unmix.fails("info", tmp_path / "a.h5")
+    assert "/one (5x7x12x11 uint16)" in line and "/group/two (5x7x12x11 float32)" in line
+
+
+def test_unknown_filter_is_named(unmix, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=counts("u2"), chunks=CHUNK, **hdf5plugin.Blosc2())
+    assert "32026" in unmix.fails("convert", tmp_path / "a.h5", tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("codec", ["none", "gzip", "bitshuffle-lz4"])
+def test_truncated(unmix, tmp_path, codec, keep):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=counts("u2"), chunks=CHUNK, **CODECS[codec])
+    whole = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "b.h5").write_bytes(whole[:int(len(whole) * keep)])
+    unmix.fails("convert", tmp_path / "b.h5", tmp_path / "b.npy")
+    assert not (tmp_path / "b.npy").exists() and not (tmp_path / "b.npy.part").exists()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "bitshuffle-lz4", "bitshuffle-zstd", "zstd", "lzf",
+                                   "blosc-lz4-1", "gzip-shuffle-fletcher32"])
+def test_damaged_chunks_never_crash(unmix, tmp_path, codec):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        d = f.create_dataset("scan", data=counts("u2"), chunks=(5, 7, 12, 11), **CODECS[codec])
+        f.flush()
+        where = d.id.get_chunk_info(0)
+    whole = bytearray((tmp_path / "a.h5").read_bytes())
+    rng = np.random.default_rng(1)
+    for trial in range(12):
+        bad = bytearray(whole)
+        for at in rng.integers(0, min(where.size, 200 if trial % 2 else where.size), 1 + trial):
+            bad[where.byte_offset + int(at)] = int(rng.integers(256))
+        (tmp_path / "b.h5").write_bytes(bad)
+        done = unmix.run("convert", tmp_path / "b.h5", tmp_path / "b.npy", "--force")
+        assert done.returncode in (0, 1), (done.returncode, done.stderr)
