@@ -116,8 +116,10 @@ static void drop(const slot *slots, uint64_t pixels, uint32_t high, uint32_t low
     /* The 96-bit product pixels * (high:low): its top word is the pixel, the next 32 bits choose. */
     uint64_t product = high * pixels + (low * pixels >> 32);
     const slot *at = slots + (product >> 32);
-    bool stays = (uint32_t)product < at->keep;
-    counts[stays ? product >> 32 : at->other]++;
+    /* By mask, not by branch: the choice is random, so a branch would be mispredicted. */
+    uint32_t pixel = (uint32_t)(product >> 32);
+    uint32_t stays = 0U - (uint32_t)((uint32_t)product < at->keep);
+    counts[at->other ^ ((pixel ^ at->other) & stays)]++;
 }
 
 /* Electrons of each state fall one by one: their number is Poisson, their places independent. Each
