@@ -28,7 +28,9 @@ UM_API um_simulation um_simulation_defaults(void);
 /* Writes the scan (.hspy or .npy) in a stream and its exact truth as a model (.hspy/.npz): factors =
  * the noise-free state patterns (unit sum), loadings = expected counts of each state per position, and
  * the arrays `labels` (ny, nx: state of largest fraction) and `fractions` (ny, nx, states).
- * The same seed gives the same bytes for any number of threads. */
+ * The patterns keep their relative intensities: one factor for the whole scan brings the mean pattern to
+ * `counts`. truth_path may be NULL. The same seed gives the same bytes for any number of threads.
+ * Memory: states*(24*positions + 12*pixels) bytes, and one block of patterns per thread. */
 UM_CHECK UM_API um_status um_simulate(um_context *ctx, const um_simulation *simulation,
                                       const char *scan_path, const char *truth_path, bool overwrite);
 /* The built-in patterns: `states` crystals of one made-up lattice each in its own orientation, with a
