@@ -56,7 +56,8 @@ UM_API const um_matrix_info *um_matrix_get_info(const um_matrix *matrix);
 /* What the recipe learned from the data as JSON: hot and dead pixels, shifts (statistics, outlier
  * positions), mask sizes. Owned by the matrix. */
 UM_API const char *um_matrix_report(const um_matrix *matrix);
-/* Number of passes over the source made so far through this matrix. */
+/* Number of reads of the source made so far through this matrix. Passes over patterns that have stayed in
+ * memory are not reads. */
 UM_API int64_t um_matrix_passes(const um_matrix *matrix);
 /* Measured direct-beam positions (y, x in px of the cropped pattern) per scan position in C order:
  * ny*nx*2 floats in source order after crop-scan, or NULL when the recipe does not centre. */
@@ -85,7 +86,8 @@ typedef struct um_visitor {
 } um_visitor;
 
 /* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and
- * the prepared patterns of one tile, sized to what is left of the budget. */
+ * the prepared patterns of one tile, sized to what is left of the budget. From the second pass on, patterns
+ * that take at most a quarter of the free budget are kept, as prepared, and not read again. */
 UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
                                          const um_visitor *visitor, void *user);
 

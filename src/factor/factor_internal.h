@@ -78,7 +78,7 @@ typedef struct um_nmf_state {
     double *history; /* objective of each pass, room for max_passes */
     double *history_kkt;
     int64_t passes;
-    double beta, beta_max, previous;
+    double momentum; /* passes since the last restart */
     double kkt;
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);

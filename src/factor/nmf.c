@@ -2,7 +2,7 @@
  *
  * With H fixed the rows of W are independent, so a visit of a group of patterns computes A = X'H', moves
  * its rows of W by HALS, and accumulates B = W'X' and G = W'W; after the read, H moves by HALS on B and G.
- * H is extrapolated between passes with restart (Ang & Gillis 2019). Rows of H have unit norm.
+ * H is extrapolated between passes with restart. Rows of H have unit norm.
  * The objective at (W, H) of a pass is exact: ||X'||^2 - 2<A,W> + <WG_H,W>. */
 #include "factor_internal.h"
 
@@ -10,16 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_SWEEPS = 10, COMPONENT_SWEEPS = 20, COMPONENT_CHUNK = 1024 };
-static const double SWEEP_STOP = 0.03;
-/* Extrapolation as Ang & Gillis recommend for HALS. */
-static const double BETA_GROWS = 1.05, BETA_MAX_GROWS = 1.01, BETA_SHRINKS = 1.5;
-
+enum { ROW_SWEEPS = 60, COMPONENT_SWEEPS = 60, COMPONENT_CHUNK = 1024 };
+static const double SWEEP_STOP = 0.003;
 um_nmf_options um_nmf_defaults(int64_t k)
 {
     return (um_nmf_options){.k = k,
                             .start = UM_START_SEPARABLE,
-                            .tolerance = 1e-4,
+                            .tolerance = 1e-5,
                             .max_passes = 500,
                             .checkpoint_seconds = 30};
 }
@@ -155,32 +152,38 @@ static void normalise_rows(const um_scaled *s, um_nmf_state *state)
     }
 }
 
-/* From the new solution h64 and the last one to where the next pass is taken. */
-static void extrapolate(const um_scaled *s, um_nmf_state *state, const double *h64, double objective)
+/* From the new solution h64 and the last one to where the next pass is taken. Restarts when the move just
+ * made points against the momentum (O'Donoghue & Candes 2015): unlike a rise of the objective, that shows
+ * well above rounding. */
+static void extrapolate(const um_scaled *s, um_nmf_state *state, double *h64)
 {
-    size_t k = state->k;
-    bool rose = state->previous >= 0 && objective > state->previous;
-    for (size_t c = 0; c < k; c++) {
+    double against = 0;
+    for (size_t c = 0; c < state->k; c++) {
+        double *h = h64 + c * s->m;
+        double norm2 = 0;
         for (size_t j = 0; j < s->m; j++) {
-            state->h[c * s->ld + j] = (float)h64[c * s->m + j];
+            norm2 += h[j] * h[j];
+        }
+        state->scale[c] = sqrt(norm2);
+        for (size_t j = 0; norm2 > 0 && j < s->m; j++) {
+            h[j] /= state->scale[c];
+            double from = (double)state->h[c * s->ld + j];
+            double last = (double)state->h_last[c * s->ld + j];
+            against += (from - h[j]) * (h[j] - last);
         }
     }
-    normalise_rows(s, state);
-    if (rose) {
-        state->beta_max = state->beta;
-        state->beta /= BETA_SHRINKS;
-    } else if (state->passes > 1) {
-        state->beta = fmin(state->beta_max, state->beta * BETA_GROWS);
-        state->beta_max = fmin(1, state->beta_max * BETA_MAX_GROWS);
+    bool first = state->passes < 2;
+    state->momentum = first || against > 0 ? 0 : state->momentum + 1;
+    double beta = state->momentum / (state->momentum + 3);
+    for (size_t c = 0; c < state->k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            size_t i = c * s->ld + j;
+            double h = h64[c * s->m + j];
+            double ahead = h + beta * (h - (double)state->h_last[i]);
+            state->h_last[i] = (float)h;
+            state->h[i] = ahead > 0 ? (float)ahead : 0;
+        }
     }
-    double beta = rose || state->passes < 2 ? 0 : state->beta;
-    for (size_t i = 0; i < k * s->ld; i++) {
-        float h = state->h[i];
-        float ahead = h + (float)beta * (h - state->h_last[i]);
-        state->h_last[i] = h;
-        state->h[i] = ahead > 0 ? ahead : 0;
-    }
-    state->previous = objective;
 }
 
 /* ---- iterations ---------------------------------------------------------------------------- */
@@ -217,7 +220,7 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_nmf_st
              objective * s->report * s->report, state->kkt);
     if (!*converged) {
         UM_TRY(move_components(s, state, buf->g, buf->b, buf->h64));
-        extrapolate(s, state, buf->h64, objective);
+        extrapolate(s, state, buf->h64);
     }
     return UM_OK;
 }

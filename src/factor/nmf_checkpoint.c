@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS = 16, NUMBERS = 5 };
+enum { KEYS = 16, NUMBERS = 3 };
 
 static void fill_key(const um_scaled *s, const um_nmf_options *options, double key[KEYS])
 {
@@ -37,8 +37,7 @@ um_status um_nmf_checkpoint_save(um_scaled *s, const um_nmf_options *options,
 {
     double key[KEYS];
     fill_key(s, options, key);
-    const double numbers[NUMBERS] = {state->beta, state->beta_max, state->previous, state->kkt,
-                                     s->norm2};
+    const double numbers[NUMBERS] = {state->momentum, state->kkt, s->norm2};
     const int64_t k = (int64_t)state->k;
     const int64_t keys = KEYS;
     const int64_t count = NUMBERS;
@@ -130,11 +129,9 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     UM_TRY(read_part(s, path, "history", UM_F64, 1, most, state->history, &passes));
     UM_TRY(read_part(s, path, "history_kkt", UM_F64, passes, passes, state->history_kkt, NULL));
     state->passes = passes;
-    state->beta = numbers[0];
-    state->beta_max = numbers[1];
-    state->previous = numbers[2];
-    state->kkt = numbers[3];
-    s->norm2 = numbers[4];
+    state->momentum = numbers[0];
+    state->kkt = numbers[1];
+    s->norm2 = numbers[2];
     *found = true;
     um_info(s->ctx, "going on from pass %lld of %s", (long long)passes, path);
     return UM_OK;

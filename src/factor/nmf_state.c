@@ -4,7 +4,7 @@
 
 um_status um_nmf_state_create(um_scaled *s, size_t k, int64_t max_passes, um_nmf_state *state)
 {
-    *state = (um_nmf_state){.k = k, .beta = 0.5, .beta_max = 1, .previous = -1};
+    *state = (um_nmf_state){.k = k};
     UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "components", &state->h));
     UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "components", &state->h_last));
     UM_TRY(um_buffer_alloc(s->ctx, s->n * k, sizeof(float), "loadings", &state->w));
