@@ -1,0 +1,150 @@
+/* unmix nmf: non-negative matrix factorisation of a scan, from file to result and report. */
+#include "nmf_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const cli_option options[] = {
+    {.name = "k", .letter = 'k', .kind = CLI_INTEGER, .value = "K", .least = 1,
+     .help = "Number of components; default: what the singular values give evidence for."},
+    {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
+     .help = "The result: .hspy (HyperSpy opens and plots it) or .npz (learning_results.load)."},
+    {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
+     .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts only."},
+    {.name = "start", .kind = CLI_TEXT, .preset = "separable",
+     .value = "separable|nndsvd|nndsvda|nndsvdar|random|FILE",
+     .help = "Where the iteration starts: the purest patterns of the scan, the SVD, random numbers, or the "
+             "factors in a file (.npz, .npy, .hspy)."},
+    {.name = "tolerance", .kind = CLI_REAL, .value = "T",
+     .help = "Stop when the projected gradient has fallen to T of that of the empty model; default 1e-4."},
+    {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
+     .help = "Stop after N passes in any case; default 500."},
+    {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",
+     .help = "What is 1 of every component pattern; the loadings take the rest."},
+    {.name = "runs", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000, .preset = "1",
+     .help = "Run N times with seeds S, S+1, ... and keep the best: the first from --start, the others at "
+             "random unless --start is given."},
+    {.name = "resume", .kind = CLI_SWITCH,
+     .help = "Go on from the checkpoint of an interrupted run with the same input and options."},
+    {.name = "checkpoint", .kind = CLI_FILE, .value = "FILE",
+     .help = "Where the state is kept while running; default: the first OUT with .checkpoint added. "
+             "Removed at the end."},
+    {.name = "checkpoint-seconds", .kind = CLI_REAL, .value = "S", .preset = "30",
+     .help = "Least time between checkpoints; 0 = after every pass."},
+    {.name = "no-checkpoint", .kind = CLI_SWITCH, .help = "Keep no checkpoint."},
+    {.name = "lazy-safe", .kind = CLI_SWITCH,
+     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    {.name = "link-data", .kind = CLI_SWITCH,
+     .help = "Let the .hspy result show the scan itself through an external link (HDF5 scans without "
+             "preparation)."},
+    {0}};
+
+static um_status read_options(cli *c, nmf_job *job)
+{
+    um_nmf_options *o = &job->options;
+    *o = um_nmf_defaults(0);
+    o->weights = (um_weights)cli_choice(c, "weights");
+    o->normalize = (um_normalize)cli_choice(c, "normalize");
+    o->checkpoint_seconds = cli_real(c, "checkpoint-seconds");
+    o->resume = cli_given(c, "resume");
+    if (cli_given(c, "tolerance")) {
+        o->tolerance = cli_real(c, "tolerance");
+    }
+    if (cli_given(c, "max-passes")) {
+        o->max_passes = cli_integer(c, "max-passes");
+    }
+    static const char *const starts[] = {"separable", "nndsvd", "nndsvda", "nndsvdar", "random"};
+    const char *start = cli_text(c, "start");
+    o->start = UM_START_FILE;
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        if (strcmp(start, starts[i]) == 0) {
+            o->start = (um_start)i;
+        }
+    }
+    if (o->start == UM_START_FILE) {
+        if (strchr(start, '.') == NULL && strchr(start, '/') == NULL && access(start, R_OK) != 0) {
+            return cli_fail(c, UM_ERROR_ARGUMENT,
+                            "--start takes separable, nndsvd, nndsvda, nndsvdar, random or a file, not '%s'",
+                            start);
+        }
+        o->start_file = start;
+    }
+    job->runs = (int)cli_integer(c, "runs");
+    if (job->runs > 1 && (o->resume || cli_given(c, "checkpoint"))) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--resume and --checkpoint are for a single run");
+    }
+    if (job->runs > 1 && o->start == UM_START_FILE) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--runs: every run from one file is the same");
+    }
+    if (cli_given(c, "no-checkpoint") && (o->resume || cli_given(c, "checkpoint"))) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--no-checkpoint excludes --resume and --checkpoint");
+    }
+    return UM_OK;
+}
+
+/* Names of report and checkpoint beside the first result, and whether all can be written. */
+static um_status check_outputs(cli *c, nmf_job *job)
+{
+    um_status status = cli_check_models(c);
+    if (status != UM_OK) {
+        return status;
+    }
+    const char *first = cli_text_at(c, "output", 0);
+    if (!cli_given(c, "no-checkpoint") && job->runs == 1) {
+        job->checkpoint = cli_given(c, "checkpoint") ? cli_format("%s", cli_text(c, "checkpoint"))
+                                                     : cli_format("%s.checkpoint", first);
+    }
+    job->options.checkpoint = job->checkpoint;
+    return status;
+}
+
+static um_status run(cli *c)
+{
+    nmf_job job = {.c = c};
+    um_status status = read_options(c, &job);
+    if (status == UM_OK) {
+        status = check_outputs(c, &job);
+    }
+    if (status == UM_OK) {
+        status = cli_scan_prepare(c, c->operand[0], &job.scan);
+    }
+    if (status == UM_OK && cli_given(c, "link-data")) {
+        job.link = cli_data_link(c, &job.scan, cli_text_at(c, "output", 0));
+        status = job.link != NULL ? UM_OK : UM_ERROR_ARGUMENT;
+    }
+    if (status == UM_OK) {
+        status = nmf_job_fit(&job);
+    }
+    if (status == UM_OK) {
+        status = nmf_job_store(&job);
+    }
+    if (status == UM_OK) {
+        status = nmf_job_tell(&job);
+    }
+    nmf_job_clear(&job);
+    return status;
+}
+
+const cli_command cli_command_nmf = {
+    .name = "nmf",
+    .summary = "factorise a scan into component patterns and their maps",
+    .operands = "IN -o OUT",
+    .description =
+        "Non-negative matrix factorisation: every pattern as a non-negative mixture of K component patterns, "
+        "streamed, under the memory budget. Without -k the number of components is what the singular values "
+        "give evidence for, and the output says so.\n\n"
+        "Convergence is judged by the projected gradient (relative to that of the empty model), and the result says whether it "
+        "was reached. Errors are those of exactly the factors that are stored. Components are ordered by their "
+        "contribution to all counts.\n\n"
+        "An interrupted run leaves a checkpoint and no partial result; --resume goes on from it and ends with the "
+        "same result.",
+    .examples = "unmix nmf scan.hspy -o result.hspy # everything by default\n"
+                "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct beam\n"
+                "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five starts\n",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 1,
+    .reads = CLI_READS_SCAN,
+    .run = run,
+};

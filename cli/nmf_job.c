@@ -1,0 +1,279 @@
+#include "nmf_job.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const start_names[] = {"separable", "nndsvd", "nndsvda",
+                                          "nndsvdar",  "random", "file"};
+
+void nmf_job_clear(nmf_job *job)
+{
+    um_nmf_result_free(job->result);
+    cli_overview_free(&job->overview);
+    cli_scan_close(&job->scan);
+    free(job->report);
+    free(job->checkpoint);
+    free(job->link);
+    free(job->run);
+    json_decref(job->files);
+}
+
+/* ---- the number of components ---------------------------------------------------------------- */
+
+/* Components that counting noise cannot explain: the singular values above its edge, down to the last one
+ * that also stands clear of its successor. The largest values of pure noise scatter around the edge by
+ * about min(N, M)^(-2/3) of it and lie close together, and unevenness of the noise lifts them over it. */
+static int64_t evidence_above_noise(const um_svd_result *r, const um_matrix_info *info)
+{
+    double positions = (double)(info->shape.ny * info->shape.nx);
+    double pixels = (double)(info->shape.ky * info->shape.kx);
+    double clear = 1 + fmax(0.01, 2 * pow(fmin(positions, pixels), -2.0 / 3));
+    const double *s = r->singular_values;
+    int64_t k = 0;
+    while (k + 1 < r->count && s[k] > r->noise_edge) {
+        k++;
+    }
+    while (k > 0 && s[k - 1] < clear * s[k]) {
+        k--;
+    }
+    return k;
+}
+
+static um_status choose_k(nmf_job *job)
+{
+    cli *c = job->c;
+    um_svd_options svd = {.k = 1, .weights = job->options.weights, .power_iterations = -1,
+                          .sums = job->overview.sums};
+    um_svd_result *r = NULL;
+    um_status status = um_svd(job->scan.matrix, &svd, &r);
+    if (status != UM_OK) {
+        return status;
+    }
+    int64_t k = isfinite(r->noise_edge)
+                    ? evidence_above_noise(r, um_matrix_get_info(job->scan.matrix))
+                    : 0;
+    job->k_reason = k > 0 ? "singular values that stand clear of counting noise"
+                          : "elbow of the scree curve";
+    job->options.k = k > 0 ? k : r->elbow > 0 ? r->elbow : 1;
+    cli_note(c, "-k was not given: k = %lld (%s); see the scree curve and try a few",
+             (long long)job->options.k, job->k_reason);
+    um_svd_result_free(r);
+    return UM_OK;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+static um_status one_run(nmf_job *job, int i, uint64_t seed)
+{
+    cli *c = job->c;
+    um_nmf_options options = job->options;
+    if (i > 0 && !cli_given(c, "start")) {
+        options.start = UM_START_RANDOM;
+    }
+    um_context_set_seed(c->ctx, seed + (uint64_t)i);
+    um_nmf_result *r = NULL;
+    um_status status = um_nmf(job->scan.matrix, &options, &r);
+    if (status != UM_OK) {
+        return status;
+    }
+    job->run[i] = (nmf_run){seed + (uint64_t)i, options.start, r->converged, r->iterations,
+                            r->frobenius_error, r->weighted_error};
+    if (job->result == NULL || r->weighted_error < job->run[job->best].weighted_error) {
+        um_nmf_result_free(job->result);
+        job->result = r;
+        job->best = i;
+    } else {
+        um_nmf_result_free(r);
+    }
+    if (job->runs > 1) {
+        cli_note(c, "run %d of %d: seed %llu, %s start: error %.7g%s", i + 1, job->runs,
+                 (unsigned long long)job->run[i].seed, start_names[options.start],
+                 job->run[i].frobenius_error, job->run[i].converged ? "" : " (not converged)");
+    }
+    return UM_OK;
+}
+
+um_status nmf_job_fit(nmf_job *job)
+{
+    cli *c = job->c;
+    um_status status = cli_overview_make(c, &job->scan, &job->overview);
+    job->options.sums = job->overview.sums;
+    job->options.k = cli_integer(c, "k");
+    if (status == UM_OK && !cli_given(c, "k")) {
+        status = choose_k(job);
+    }
+    job->run = calloc((size_t)job->runs, sizeof *job->run);
+    if (status == UM_OK && job->run == NULL) {
+        status = cli_fail(c, UM_ERROR_MEMORY, "no memory for %d runs", job->runs);
+    }
+    uint64_t seed = um_context_seed(c->ctx);
+    for (int i = 0; i < job->runs && status == UM_OK; i++) {
+        status = one_run(job, i, seed);
+    }
+    um_context_set_seed(c->ctx, seed);
+    if (status == UM_CANCELLED && job->checkpoint != NULL && access(job->checkpoint, F_OK) == 0) {
+        return cli_fail(c, status, "cancelled; the same command with --resume goes on from %s",
+                        job->checkpoint);
+    }
+    return status;
+}
+
+/* ---- storing --------------------------------------------------------------------------------- */
+
+static json_t *runs_json(const nmf_job *job)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < job->runs; i++) {
+        const nmf_run *r = &job->run[i];
+        json_array_append_new(
+            list, json_pack("{s:I, s:s, s:b, s:I, s:o, s:o, s:b}", "seed", (json_int_t)r->seed, "start",
+                            start_names[r->start], "converged", (int)r->converged, "iterations",
+                            (json_int_t)r->iterations, "frobenius_error",
+                            cli_json_real(r->frobenius_error), "weighted_error",
+                            cli_json_real(r->weighted_error), "kept", (int)(i == job->best)));
+    }
+    return list;
+}
+
+/* The facts of the fit: in the provenance and on --json. */
+static json_t *facts_json(const nmf_job *job)
+{
+    const um_nmf_result *r = job->result;
+    json_t *object = json_pack(
+        "{s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:f, s:I}", "k",
+        (json_int_t)um_model_k(r->model), "converged", (int)r->converged, "passes",
+        (json_int_t)r->passes, "reads", (json_int_t)um_matrix_passes(job->scan.matrix), "iterations",
+        (json_int_t)r->iterations, "frobenius_error", cli_json_real(r->frobenius_error),
+        "relative_error", cli_json_real(r->relative_error), "weighted_error",
+        cli_json_real(r->weighted_error), "noise_ratio", cli_json_real(r->noise_ratio), "kkt",
+        cli_json_real(r->kkt), "weighted", (int)r->weighted, "start",
+        start_names[job->run[job->best].start], "seed", (json_int_t)job->run[job->best].seed, "seconds",
+        cli_seconds() - job->c->started, "peak_bytes", (json_int_t)cli_peak_bytes());
+    if (object != NULL && job->k_reason != NULL) {
+        json_object_set_new(object, "k_reason", json_string(job->k_reason));
+    }
+    if (object != NULL && job->runs > 1) {
+        json_object_set_new(object, "runs", runs_json(job));
+    }
+    return object;
+}
+
+um_status nmf_job_store(nmf_job *job)
+{
+    cli *c = job->c;
+    um_model *model = job->result->model;
+    job->files = json_array();
+    um_status status = cli_overview_store(&job->overview, model);
+    if (status == UM_OK) {
+        json_t *facts = facts_json(job);
+        json_object_set_new(facts, "method", json_string("NMF"));
+        status = cli_set_provenance(c, &job->scan, model, facts);
+    }
+    if (status == UM_OK) {
+        status = cli_save_models(c, model, cli_given(c, "lazy-safe"), job->link, job->files);
+    }
+    if (status == UM_OK && job->checkpoint != NULL) {
+        unlink(job->checkpoint); /* it need not be there */
+    }
+    return status;
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+/* Share of the used positions where each component gives most of the counts. malloc'ed. */
+static double *strongest_share(um_model *model)
+{
+    int64_t k = um_model_k(model);
+    um_shape s = um_model_shape(model);
+    double *share = calloc((size_t)k, sizeof *share);
+    double *sum = calloc((size_t)k, sizeof *sum);
+    int64_t used = 0;
+    for (int64_t i = 0; share != NULL && sum != NULL && i < k; i++) {
+        const float *h = um_model_factors(model) + i * s.ky * s.kx;
+        for (int64_t q = 0; q < s.ky * s.kx; q++) {
+            sum[i] += isnan(h[q]) ? 0 : (double)h[q];
+        }
+    }
+    for (int64_t p = 0; share != NULL && sum != NULL && p < s.ny * s.nx; p++) {
+        const float *w = um_model_loadings(model) + p * k;
+        int64_t best = 0;
+        for (int64_t i = 1; i < k; i++) {
+            best = (double)w[i] * sum[i] > (double)w[best] * sum[best] ? i : best;
+        }
+        used += !isnan(w[0]);
+        share[best] += !isnan(w[0]);
+    }
+    for (int64_t i = 0; share != NULL && i < k && used > 0; i++) {
+        share[i] /= (double)used;
+    }
+    free(sum);
+    return share;
+}
+
+static void say_components(cli *c, um_model *model)
+{
+    const um_array *share = um_model_array(model, "component_contribution");
+    double *strongest = strongest_share(model);
+    cli_say(c, "component  share of counts  strongest at");
+    for (int64_t i = 0; i < um_model_k(model); i++) {
+        cli_say(c, "%9lld  %14.2f%%  %6.2f%% of the positions", (long long)i,
+                share != NULL ? 100 * um_array_get(share, i) : (double)NAN,
+                strongest != NULL ? 100 * strongest[i] : (double)NAN);
+    }
+    free(strongest);
+}
+
+static void say_fit(const nmf_job *job)
+{
+    cli *c = job->c;
+    const um_nmf_result *r = job->result;
+    char time[32];
+    char memory[32];
+    say_components(c, r->model);
+    cli_say(c, "\nerror        ||X - WH|| = %.8g, %.4g %% of ||X||", r->frobenius_error,
+            100 * r->relative_error);
+    if (isfinite(r->noise_ratio)) {
+        cli_say(c, "noise        mean squared residual is %.4g of what counting noise alone gives",
+                r->noise_ratio);
+    }
+    if (r->converged) {
+        cli_say(c, "convergence  reached: projected gradient %.2g after %lld passes", r->kkt,
+                (long long)r->iterations);
+    } else {
+        cli_say(c, "convergence  NOT reached: projected gradient %.2g after %lld passes; raise "
+                   "--max-passes",
+                r->kkt, (long long)r->iterations);
+    }
+    if (job->runs > 1) {
+        cli_say(c, "runs         kept seed %llu (%s start) of %d",
+                (unsigned long long)job->run[job->best].seed, start_names[job->run[job->best].start],
+                job->runs);
+    }
+    cli_say(c, "cost         %lld reads of the scan, %s, peak memory %s",
+            (long long)um_matrix_passes(job->scan.matrix),
+            cli_seconds_text(cli_seconds() - c->started, time),
+            cli_bytes_text((double)cli_peak_bytes(), memory));
+    for (size_t i = 0; i < json_array_size(job->files); i++) {
+        cli_say(c, "%s%s", i == 0 ? "wrote        " : "             ",
+                json_string_value(json_array_get(job->files, i)));
+    }
+}
+
+um_status nmf_job_tell(nmf_job *job)
+{
+    cli *c = job->c;
+    if (!job->result->converged) {
+        cli_warn(c, "not converged: stopped after %lld passes", (long long)job->result->iterations);
+    }
+    if (!c->json) {
+        say_fit(job);
+        return UM_OK;
+    }
+    json_t *object = facts_json(job);
+    if (object != NULL) {
+        json_object_set(object, "files", job->files);
+    }
+    return cli_print_json(c, object);
+}

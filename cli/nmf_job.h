@@ -1,0 +1,36 @@
+/* One factorisation from an open scan to files: the steps of `unmix nmf`. */
+#ifndef NMF_JOB_H
+#define NMF_JOB_H
+
+#include "result.h"
+
+typedef struct nmf_run {
+    uint64_t seed;
+    um_start start;
+    bool converged;
+    int64_t iterations;
+    double frobenius_error, weighted_error;
+} nmf_run;
+
+typedef struct nmf_job {
+    cli *c;
+    cli_scan scan;
+    um_nmf_options options;
+    int runs;
+    char *report, *checkpoint, *link; /* paths or NULL */
+    cli_overview overview;
+    const char *k_reason;   /* why k, when it was chosen from the data */
+    nmf_run *run;           /* of all runs */
+    int best;               /* index of the one kept */
+    um_nmf_result *result;
+    json_t *files;
+} nmf_job;
+
+/* Chooses k if it was not given, and runs. */
+UM_CHECK um_status nmf_job_fit(nmf_job *job);
+/* Provenance, models, report; removes the checkpoint. */
+UM_CHECK um_status nmf_job_store(nmf_job *job);
+UM_CHECK um_status nmf_job_tell(nmf_job *job);
+void nmf_job_clear(nmf_job *job);
+
+#endif

@@ -1,0 +1,196 @@
+#include "result.h"
+
+#include <libgen.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- overview ------------------------------------------------------------------------------- */
+
+um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out)
+{
+    enum { MAPS = 16 }; /* more than um_images keeps per position */
+    *out = (cli_overview){0};
+    const um_matrix_info *info = um_matrix_get_info(scan->matrix);
+    double bytes = (double)(info->shape.ny * info->shape.nx) * MAPS * sizeof(double);
+    bool plane = info->shape.ky > 1 && info->shape.kx > 1;
+    if (plane && bytes < (double)um_context_memory(c->ctx) / 8) {
+        um_status status = um_images_make(scan->matrix, NULL, 0, NAN, NAN, &out->images);
+        if (status == UM_OK) {
+            out->sums = out->images->sums;
+        }
+        return status;
+    }
+    um_status status = um_matrix_sums(scan->matrix, &out->own_sums);
+    out->sums = out->own_sums;
+    return status;
+}
+
+void cli_overview_free(cli_overview *overview)
+{
+    um_images_free(overview->images);
+    um_sums_free(overview->own_sums);
+    *overview = (cli_overview){0};
+}
+
+um_status cli_overview_store(const cli_overview *overview, um_model *model)
+{
+    const um_images *images = overview->images;
+    um_shape shape = um_model_shape(model);
+    const int64_t pattern[2] = {shape.ky, shape.kx};
+    const int64_t map[2] = {shape.ny, shape.nx};
+    if (images == NULL) {
+        return UM_OK;
+    }
+    um_status status =
+        um_model_set_array(model, "variance_pattern", 2, pattern, images->variance_pattern);
+    if (status == UM_OK && images->apertures > 0) {
+        status = um_model_set_array(model, "virtual_bright_field", 2, map, images->virtual_map[0]);
+    }
+    return status;
+}
+
+/* ---- provenance ----------------------------------------------------------------------------- */
+
+static json_t *input_json(const um_source_info *info, const char *digest)
+{
+    return json_pack("{s:s, s:s, s:s, s:o, s:s}", "path", info->path, "format", info->format, "digest",
+                     digest, "shape", cli_json_shape(info->shape), "dtype",
+                     um_dtype_name(info->dtype));
+}
+
+/* The options of the command itself, by name; a repeated one as a list. */
+static json_t *options_json(const cli *c)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < c->groups[0].count; i++) {
+        const cli_option *o = &c->groups[0].options[i];
+        int count = cli_count(c, o->name);
+        if (count == 0 && o->preset == NULL) {
+            continue;
+        }
+        if (o->kind == CLI_SWITCH) {
+            json_object_set_new(object, o->name, json_true());
+        } else if (count <= 1) {
+            json_object_set_new(object, o->name, json_string(cli_text(c, o->name)));
+        } else {
+            json_t *list = json_array();
+            for (int k = 0; k < count; k++) {
+                json_array_append_new(list, json_string(cli_text_at(c, o->name, k)));
+            }
+            json_object_set_new(object, o->name, list);
+        }
+    }
+    return object;
+}
+
+um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *facts)
+{
+    char digest[65];
+    um_status status = um_source_digest(scan->source, digest);
+    if (status != UM_OK) {
+        json_decref(facts);
+        return status;
+    }
+    json_t *object = cli_json_object(um_model_provenance(model));
+    char *command = cli_command_line(c->argc, c->argv);
+    json_t *ours = json_pack(
+        "{s:o, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:f, s:I}", "input",
+        input_json(um_source_get_info(scan->source), digest), "recipe", um_recipe_text(scan->recipe),
+        "prep", cli_json_object(um_matrix_report(scan->matrix)), "options", options_json(c), "command",
+        command != NULL ? command : "", "version", um_version(), "build",
+        um_build_description(c->ctx), "seed", (json_int_t)um_context_seed(c->ctx), "seconds",
+        cli_seconds() - c->started, "peak_bytes", (json_int_t)cli_peak_bytes());
+    free(command);
+    bool fine = ours != NULL && json_object_update(object, ours) == 0;
+    fine = fine && (facts == NULL || json_object_update(object, facts) == 0);
+    char *text = fine ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(ours);
+    json_decref(facts);
+    json_decref(object);
+    status = text != NULL ? um_model_set_provenance(model, text)
+                          : cli_fail(c, UM_ERROR_MEMORY, "no memory for the provenance");
+    free(text);
+    return status;
+}
+
+/* ---- saving --------------------------------------------------------------------------------- */
+
+um_status cli_check_models(cli *c)
+{
+    int count = cli_count(c, "output");
+    if (count == 0) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "-o OUT is needed: result.hspy or result.npz");
+    }
+    um_status status = UM_OK;
+    for (int i = 0; i < count && status == UM_OK; i++) {
+        status = cli_check_output(c, cli_text_at(c, "output", i), CLI_MODEL_SUFFIXES);
+        for (int k = 0; k < i && status == UM_OK; k++) {
+            if (strcmp(cli_text_at(c, "output", i), cli_text_at(c, "output", k)) == 0) {
+                status = cli_fail(c, UM_ERROR_ARGUMENT, "%s: is given twice",
+                                  cli_text_at(c, "output", i));
+            }
+        }
+    }
+    return status;
+}
+
+um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const char *link,
+                          json_t *files)
+{
+    int count = cli_count(c, "output");
+    for (int i = 0; i < count; i++) {
+        const char *path = cli_text_at(c, "output", i);
+        um_save_options options = {.data_link = link, .overwrite = c->force, .lazy_safe = lazy_safe};
+        um_status status = um_model_save(c->ctx, model, path, &options);
+        if (status != UM_OK) {
+            return status;
+        }
+        json_array_append_new(files, json_string(path));
+    }
+    return UM_OK;
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    char *copy_a = strdup(a);
+    char *copy_b = strdup(b);
+    char *full_a = copy_a != NULL ? realpath(dirname(copy_a), NULL) : NULL;
+    char *full_b = copy_b != NULL ? realpath(dirname(copy_b), NULL) : NULL;
+    bool same = full_a != NULL && full_b != NULL && strcmp(full_a, full_b) == 0;
+    free(copy_a);
+    free(copy_b);
+    free(full_a);
+    free(full_b);
+    return same;
+}
+
+char *cli_data_link(cli *c, const cli_scan *scan, const char *output)
+{
+    static const char *const formats[] = {"hspy", "hdf5", "emd", "fpd"};
+    const um_source_info *info = um_source_get_info(scan->source);
+    bool linkable = false;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        linkable = linkable || strcmp(info->format, formats[i]) == 0;
+    }
+    if (!linkable || um_recipe_text(scan->recipe)[0] != '\0' || cli_given(c, "scan")) {
+        cli_fail(c, UM_ERROR_ARGUMENT, "--link-data needs an HDF5 scan without preparation: %s is %s%s",
+                 scan->path, info->format, linkable ? ", prepared or reshaped" : "");
+        return NULL;
+    }
+    size_t bare = strlen(info->path);
+    const char *dataset = strncmp(scan->path, info->path, bare) == 0 ? scan->path + bare : "";
+    char *link = NULL;
+    if (same_folder(info->path, output)) {
+        const char *slash = strrchr(info->path, '/');
+        link = cli_format("%s%s", slash != NULL ? slash + 1 : info->path, dataset);
+    } else {
+        char *full = realpath(info->path, NULL);
+        link = full != NULL ? cli_format("%s%s", full, dataset) : NULL;
+        free(full);
+    }
+    if (link == NULL) {
+        cli_fail(c, UM_ERROR_IO, "%s: its full path cannot be found", info->path);
+    }
+    return link;
+}

@@ -1,0 +1,35 @@
+/* What the factorising commands do with a model: evidence maps, provenance, saving, report. */
+#ifndef RESULT_H
+#define RESULT_H
+
+#include "scan.h"
+
+#define CLI_MODEL_SUFFIXES ".hspy .npz"
+
+/* Sums of the matrix, and what pictures of the report need, made in as few passes as possible. */
+typedef struct cli_overview {
+    um_images *images; /* NULL for data without a detector plane, or when they would not fit */
+    um_sums *own_sums;
+    const um_sums *sums;
+} cli_overview;
+UM_CHECK um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out);
+void cli_overview_free(cli_overview *overview);
+/* Adds the variance pattern and virtual bright field to the model, where they were made. */
+UM_CHECK um_status cli_overview_store(const cli_overview *overview, um_model *model);
+
+/* Merges input, recipe, options, command, version, build, seconds and peak into what the model's
+ * provenance holds already; `facts` (taken over, may be NULL) wins over both. */
+UM_CHECK um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *facts);
+/* Whether every -o can be written, and at least one is given. */
+UM_CHECK um_status cli_check_models(cli *c);
+/* Saves to every -o; adds the paths to `files`. `link` as um_save_options.data_link. */
+UM_CHECK um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const char *link,
+                                   json_t *files);
+/* What data_link must be for the scan as it was opened, relative to where `output` lies: malloc'ed; NULL
+ * with a message when it cannot be linked. */
+char *cli_data_link(cli *c, const cli_scan *scan, const char *output);
+/* A drawing of the scree curve as SVG text, malloc'ed. noise_edge may be NaN. */
+char *cli_scree_svg(const double *singular_values, int64_t count, double total_variance, int64_t elbow,
+                    double noise_edge);
+
+#endif
