@@ -15,8 +15,6 @@ extern "C" {
 
 typedef enum um_weights { UM_WEIGHTS_AUTO, UM_WEIGHTS_POISSON, UM_WEIGHTS_NONE } um_weights;
 
-typedef enum um_negative { UM_NEGATIVE_ERROR, UM_NEGATIVE_CLIP } um_negative;
-
 typedef struct um_svd_options {
     int64_t k;             /* components kept */
     um_weights weights;    /* auto = Poisson for counts */
@@ -38,8 +36,14 @@ typedef struct um_svd_result {
     double seconds;
 } um_svd_result;
 
+/* Bytes of budgeted buffers that um_svd() or um_nmf() will hold at once at its peak, beside those held
+ * now; both ask for it first and refuse with UM_ERROR_BUDGET and the number when it is too much. */
+UM_API size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options);
+typedef struct um_nmf_options um_nmf_options;
+UM_API size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options);
+
 /* Randomised block subspace iteration, each power iteration one read (Y = X W, C = Y'X, S = Y'Y in one
- * visit). Memory l*(N + 3M) floats and doubles, l = k + oversampling. */
+ * visit). Memory: um_svd_plan(). */
 UM_CHECK UM_API um_status um_svd(um_matrix *matrix, const um_svd_options *options,
                                  um_svd_result **out);
 UM_API void um_svd_result_free(um_svd_result *result);
@@ -59,13 +63,12 @@ typedef enum um_start {
 
 typedef enum um_normalize { UM_NORMALIZE_SUM, UM_NORMALIZE_MAX, UM_NORMALIZE_NORM } um_normalize;
 
-typedef struct um_nmf_options {
+struct um_nmf_options {
     int64_t k;
     um_weights weights;
     um_start start;
     const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx) */
     um_normalize normalize;
-    um_negative negative;
     double tolerance;        /* of the KKT residual, see um_nmf_result */
     int64_t max_passes;
     const char *checkpoint;  /* path of the checkpoint file, or NULL. It stays after success: the caller
@@ -74,7 +77,7 @@ typedef struct um_nmf_options {
                                 bit for bit, as without the interruption */
     double checkpoint_seconds; /* least time between checkpoints; 0 = after every pass */
     const um_sums *sums;     /* of the matrix when at hand (borrowed; saves a pass), or NULL */
-} um_nmf_options;
+};
 UM_API um_nmf_options um_nmf_defaults(int64_t k);
 
 typedef struct um_nmf_result {
@@ -98,7 +101,7 @@ typedef struct um_nmf_result {
  * visit computes A = X H', updates W, and accumulates W'X and W'W; then H is updated from those.
  * The returned W is the converged non-negative least-squares solution for the returned H, and every
  * error is of exactly the returned factors.
- * Memory: k*(2N + 8M) floats. Errors: UM_ERROR_VALUE for NaN or negative data. */
+ * Memory: um_nmf_plan(). Errors: UM_ERROR_VALUE for NaN or negative data. */
 UM_CHECK UM_API um_status um_nmf(um_matrix *matrix, const um_nmf_options *options,
                                  um_nmf_result **out);
 UM_API void um_nmf_result_free(um_nmf_result *result);

@@ -24,12 +24,6 @@ typedef struct pass_run {
     float *v2;   /* v squared */
 } pass_run;
 
-size_t um_exact_pass_memory(const um_scaled *s, size_t k)
-{
-    size_t per_worker = k * (s->ld * sizeof(float) + s->m * sizeof(double));
-    return (size_t)um_context_threads(s->ctx) * per_worker + (k + 1) * s->ld * sizeof(float);
-}
-
 static void state_stop(void *user, void *state)
 {
     pass_run *run = user;

@@ -47,9 +47,6 @@ typedef struct um_exact_pass {
     double norm2;
 } um_exact_pass;
 um_status um_exact_pass_run(um_exact_pass *pass, const char *stage);
-/* Bytes that um_exact_pass_run holds beside the caller's. */
-size_t um_exact_pass_memory(const um_scaled *scaled, size_t k);
-
 enum { UM_SCREE_VALUES = 25 };
 
 /* Subspace iteration on X': k singular triplets, more for the scree curve when k is small. */
@@ -62,6 +59,7 @@ typedef struct um_subspace {
 } um_subspace;
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
                            um_subspace *out);
+size_t um_subspace_size(size_t k, int oversampling, size_t rank); /* directions carried */
 void um_subspace_free(um_context *ctx, um_subspace *subspace);
 
 /* Exact non-negative least squares, one column: minimise 1/2 w'Gw - a'w, w >= 0, by block principal

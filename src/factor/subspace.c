@@ -235,6 +235,13 @@ static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int
     return UM_OK;
 }
 
+size_t um_subspace_size(size_t k, int oversampling, size_t rank)
+{
+    size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
+    size_t l = count + (size_t)(oversampling > 0 ? oversampling : 10 + (int)(k / 2));
+    return l < rank ? l : rank;
+}
+
 um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, int oversampling,
                            um_subspace *out)
 {
@@ -244,10 +251,7 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
     if (count > rank) {
         count = rank;
     }
-    size_t l = count + (size_t)(oversampling > 0 ? oversampling : 10 + (int)(wanted / 2));
-    if (l > rank) {
-        l = rank;
-    }
+    size_t l = um_subspace_size(wanted, oversampling, rank);
     work k;
     um_status status = make_work(s, l, &k);
     if (status == UM_OK) {

@@ -168,6 +168,7 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     um_context *ctx = um_matrix_get_context(matrix);
     *out = NULL;
     double start = um_seconds();
+    UM_TRY(um_budget_require(ctx, um_svd_plan(matrix, options), "the singular values"));
     um_svd_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");

@@ -307,6 +307,31 @@ static void refuses_what_it_cannot_do(void **state)
     teardown(f);
 }
 
+/* The plan is what one worker takes: a run in one thread, streaming in small tiles, stays within it, and
+ * a budget of exactly that is enough. */
+static void plans_its_memory(void **state)
+{
+    (void)state;
+    fixture *f = setup("6");
+    um_context_set_threads(f->ctx, 1);
+    um_nmf_options options = um_nmf_defaults(STATES);
+    options.max_passes = 3;
+    um_svd_options svd_options = {.k = STATES, .power_iterations = 1};
+    size_t held = um_context_memory_in_use(f->ctx);
+    size_t plan = um_nmf_plan(f->matrix, &options);
+    um_context_set_memory(f->ctx, held + plan);
+    um_nmf_result_free(fit(f, &options));
+    assert_true(um_context_memory_peak(f->ctx) - held > plan * 2 / 3);
+    um_context_set_memory(f->ctx, held + plan / 3);
+    um_nmf_result *r = NULL;
+    assert_int_equal(um_nmf(f->matrix, &options, &r), UM_ERROR_BUDGET);
+    um_context_set_memory(f->ctx, held + um_svd_plan(f->matrix, &svd_options));
+    um_svd_result *svd = NULL;
+    assert_int_equal(um_svd(f->matrix, &svd_options, &svd), UM_OK);
+    um_svd_result_free(svd);
+    teardown(f);
+}
+
 static void refuses_negative_data(void **state)
 {
     (void)state;
@@ -380,6 +405,7 @@ int main(void)
         cmocka_unit_test(same_bits),
         cmocka_unit_test(resumes_to_the_same_result),
         cmocka_unit_test(refuses_what_it_cannot_do),
+        cmocka_unit_test(plans_its_memory),
         cmocka_unit_test(refuses_negative_data),
         cmocka_unit_test(svd_keeps_its_conventions),
         cmocka_unit_test(elbow_is_a_number_of_components),
