@@ -22,16 +22,14 @@ static size_t lay_scratch(const um_prep *prep, void *scratch, um_scratch *s)
     if (prep->native) {
         return 0;
     }
-    int64_t radius = prep->learned->wide.radius > prep->learned->narrow.radius
-                         ? prep->learned->wide.radius
-                         : prep->learned->narrow.radius;
     s->a = take(base, &at, pixels, sizeof *s->a);
     s->b = take(base, &at, pixels, sizeof *s->b);
     s->column = take(base, &at, (size_t)prep->kx, sizeof *s->column);
     s->sum = take(base, &at, (size_t)(prep->layout.out.ky * prep->layout.out.kx), sizeof *s->sum);
     if (r->background != UM_BACKGROUND_NONE) {
         s->c = take(base, &at, pixels, sizeof *s->c);
-        s->row = take(base, &at, (size_t)(prep->kx + 2 * radius), sizeof *s->row);
+        s->room = take(base, &at, um_gauss_room(&prep->learned->wide, prep->ky, prep->kx),
+                       sizeof *s->room);
         s->queue = take(base, &at, pixels, sizeof *s->queue);
         s->queued = take(base, &at, pixels, 1);
     }

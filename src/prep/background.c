@@ -131,8 +131,8 @@ um_status um_learn_background(um_prep *prep)
 static void difference_of_gaussians(const um_prep *prep, const um_scratch *s)
 {
     const um_learned *learned = prep->learned;
-    um_gauss_apply(&learned->narrow, s->a, prep->ky, prep->kx, s->b, s->row, s->c);
-    um_gauss_apply(&learned->wide, s->a, prep->ky, prep->kx, s->b, s->row, s->a);
+    um_gauss_apply(&learned->narrow, s->a, prep->ky, prep->kx, s->b, s->room, s->c);
+    um_gauss_apply(&learned->wide, s->a, prep->ky, prep->kx, s->b, s->room, s->a);
     for (int64_t i = 0; i < prep->ky * prep->kx; i++) {
         float v = s->c[i] - s->a[i];
         s->a[i] = v < 0 ? 0 : v;

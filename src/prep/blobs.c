@@ -9,7 +9,7 @@ enum { SCALES = 15 }; /* sigma 1, 2 .. 15 px */
 
 typedef struct blob_work {
     int64_t ky, kx;
-    float *image, *between, *row, *smooth;
+    float *image, *between, *room, *smooth;
     float *response[SCALES]; /* -sigma^2 * Laplacian: positive in bright blobs */
 } blob_work;
 
@@ -17,7 +17,7 @@ static void free_work(blob_work *w)
 {
     free(w->image);
     free(w->between);
-    free(w->row);
+    free(w->room);
     free(w->smooth);
     for (int s = 0; s < SCALES; s++) {
         free(w->response[s]);
@@ -30,8 +30,9 @@ static um_status make_work(um_context *ctx, blob_work *w)
     w->image = calloc(pixels, sizeof(float));
     w->between = calloc(pixels, sizeof(float));
     w->smooth = calloc(pixels, sizeof(float));
-    w->row = calloc((size_t)w->kx + 8 * SCALES + 8, sizeof(float));
-    bool good = w->image != NULL && w->between != NULL && w->smooth != NULL && w->row != NULL;
+    um_gauss widest = {.radius = 4 * SCALES + 1};
+    w->room = calloc(um_gauss_room(&widest, w->ky, w->kx), sizeof(float));
+    bool good = w->image != NULL && w->between != NULL && w->smooth != NULL && w->room != NULL;
     for (int s = 0; s < SCALES; s++) {
         w->response[s] = calloc(pixels, sizeof(float));
         good = good && w->response[s] != NULL;
@@ -49,7 +50,7 @@ static um_status respond(um_context *ctx, blob_work *w, int scale)
     um_gauss gauss = {0};
     double sigma = scale + 1;
     UM_TRY(um_gauss_make(ctx, sigma, &gauss));
-    um_gauss_apply(&gauss, w->image, w->ky, w->kx, w->between, w->row, w->smooth);
+    um_gauss_apply(&gauss, w->image, w->ky, w->kx, w->between, w->room, w->smooth);
     free(gauss.weights);
     for (int64_t i = 0; i < w->ky * w->kx; i++) {
         int64_t y = i / w->kx;

@@ -32,77 +32,74 @@ static int64_t mirror(int64_t i, int64_t n)
     return m < n ? m : 2 * n - 1 - m;
 }
 
-enum { WIDTH = 32 };
+enum { WIDTH = 32 }; /* columns at once: their sums stay in registers */
 
-/* dst[i] = w0*middle[i] + sum over j of w[j]*(before[j][i] + after[j][i]), i < WIDTH. */
-static inline void add_taps(const um_gauss *g, const float *const *before, const float *const *after,
-                            const float *middle, int64_t first, float *dst)
+size_t um_gauss_room(const um_gauss *gauss, int64_t ky, int64_t kx)
+{
+    size_t panel = (size_t)(ky + 2 * gauss->radius) * WIDTH;
+    size_t row = (size_t)(kx + 2 * gauss->radius) + WIDTH;
+    return panel > row ? panel : row;
+}
+
+/* WIDTH sums: w[0]*p[i] + sum over j of w[j]*(p[i - j*stride] + p[i + j*stride]). The first `count`
+ * go to dst. */
+static inline void add_taps(const um_gauss *g, const float *p, int64_t stride, int64_t count,
+                            float *dst)
 {
     float sum[WIDTH];
     for (int i = 0; i < WIDTH; i++) {
-        sum[i] = g->weights[0] * middle[first + i];
+        sum[i] = g->weights[0] * p[i];
     }
     for (int64_t j = 1; j <= g->radius; j++) {
-        const float *a = before[j] + first;
-        const float *b = after[j] + first;
+        const float *before = p - j * stride;
+        const float *after = p + j * stride;
         float w = g->weights[j];
         for (int i = 0; i < WIDTH; i++) {
-            sum[i] += w * (a[i] + b[i]);
+            sum[i] += w * (before[i] + after[i]);
         }
     }
-    memcpy(dst + first, sum, sizeof sum);
+    memcpy(dst, sum, (size_t)(count < WIDTH ? count : WIDTH) * sizeof *dst);
 }
 
-static inline void add_taps_rest(const um_gauss *g, const float *const *before,
-                                 const float *const *after, const float *middle, int64_t first,
-                                 int64_t count, float *dst)
+/* Columns first .. first+WIDTH-1, copied together with their mirror images so that they lie close. */
+static inline void filter_down(const um_gauss *g, const float *src, int64_t ky, int64_t kx,
+                               int64_t first, float *panel, float *dst)
 {
-    for (int64_t i = first; i < count; i++) {
-        float sum = g->weights[0] * middle[i];
-        for (int64_t j = 1; j <= g->radius; j++) {
-            sum += g->weights[j] * (before[j][i] + after[j][i]);
+    int64_t count = kx - first < WIDTH ? kx - first : WIDTH;
+    for (int64_t y = -g->radius; y < ky + g->radius; y++) {
+        float *to = panel + (y + g->radius) * WIDTH;
+        const float *from = src + mirror(y, ky) * kx + first;
+        for (int64_t i = 0; i < WIDTH; i++) {
+            to[i] = i < count ? from[i] : 0.0F;
         }
-        dst[i] = sum;
+    }
+    for (int64_t y = 0; y < ky; y++) {
+        add_taps(g, panel + (y + g->radius) * WIDTH, WIDTH, count, dst + y * kx + first);
     }
 }
 
-static inline void filter_line(const um_gauss *g, const float *const *before,
-                               const float *const *after, const float *middle, int64_t count,
-                               float *dst)
+static inline void filter_across(const um_gauss *g, const float *line, int64_t kx, float *row,
+                                 float *dst)
 {
-    int64_t i = 0;
-    for (; i + WIDTH <= count; i += WIDTH) {
-        add_taps(g, before, after, middle, i, dst);
+    for (int64_t i = 0; i < g->radius; i++) {
+        row[i] = line[mirror(i - g->radius, kx)];
+        row[g->radius + kx + i] = line[mirror(kx + i, kx)];
     }
-    add_taps_rest(g, before, after, middle, i, count, dst);
+    memcpy(row + g->radius, line, (size_t)kx * sizeof *row);
+    memset(row + kx + 2 * g->radius, 0, WIDTH * sizeof *row);
+    for (int64_t x = 0; x < kx; x += WIDTH) {
+        add_taps(g, row + g->radius + x, 1, kx - x, dst + x);
+    }
 }
-
-enum { MOST_TAPS = 512 };
 
 static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64_t kx, float *between,
-                          float *row, float *dst)
+                          float *room, float *dst)
 {
-    const float *before[MOST_TAPS + 1];
-    const float *after[MOST_TAPS + 1];
-    for (int64_t y = 0; y < ky; y++) {
-        for (int64_t j = 1; j <= g->radius; j++) {
-            before[j] = src + mirror(y - j, ky) * kx;
-            after[j] = src + mirror(y + j, ky) * kx;
-        }
-        filter_line(g, before, after, src + y * kx, kx, between + y * kx);
-    }
-    for (int64_t j = 1; j <= g->radius; j++) {
-        before[j] = row + g->radius - j;
-        after[j] = row + g->radius + j;
+    for (int64_t x = 0; x < kx; x += WIDTH) {
+        filter_down(g, src, ky, kx, x, room, between);
     }
     for (int64_t y = 0; y < ky; y++) {
-        const float *line = between + y * kx;
-        for (int64_t i = 0; i < g->radius; i++) {
-            row[i] = line[mirror(i - g->radius, kx)];
-            row[g->radius + kx + i] = line[mirror(kx + i, kx)];
-        }
-        memcpy(row + g->radius, line, (size_t)kx * sizeof *row);
-        filter_line(g, before, after, row + g->radius, kx, dst + y * kx);
+        filter_across(g, between + y * kx, kx, room, dst + y * kx);
     }
 }
 
@@ -110,21 +107,21 @@ static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64
 /* Wider vectors, no fused multiply-add: the same bits as the plain variant. */
 __attribute__((target("avx2"), flatten)) static void filter_avx2(const um_gauss *g, const float *src,
                                                                  int64_t ky, int64_t kx,
-                                                                 float *between, float *row,
+                                                                 float *between, float *room,
                                                                  float *dst)
 {
-    filter(g, src, ky, kx, between, row, dst);
+    filter(g, src, ky, kx, between, room, dst);
 }
 #endif
 
 void um_gauss_apply(const um_gauss *gauss, const float *src, int64_t ky, int64_t kx, float *between,
-                    float *row, float *dst)
+                    float *room, float *dst)
 {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (__builtin_cpu_supports("avx2")) {
-        filter_avx2(gauss, src, ky, kx, between, row, dst);
+        filter_avx2(gauss, src, ky, kx, between, room, dst);
         return;
     }
 #endif
-    filter(gauss, src, ky, kx, between, row, dst);
+    filter(gauss, src, ky, kx, between, room, dst);
 }

@@ -76,7 +76,7 @@ struct um_prep {
 /* Room of one worker; parts that the recipe does not need are NULL. */
 typedef struct um_scratch {
     float *a, *b, *c; /* ky*kx each */
-    float *row;       /* kx + 2*radius of the widest Gaussian */
+    float *room;      /* of the widest Gaussian */
     int32_t *queue;   /* ky*kx */
     uint8_t *queued;  /* ky*kx */
     float *column;    /* kx: sums of a bin's rows */
@@ -115,11 +115,12 @@ void um_apply_hdome(float *pattern, float height, int64_t ky, int64_t kx, const 
 void um_apply_friedel(const um_prep *prep, const float *src, float *dst);
 um_status um_learn_friedel(um_prep *prep);
 
-/* gauss.c: separable, mirror at the border (d c b a | a b c d | d c b a). `between` has ky*kx, `row`
- * kx + 2*radius entries; dst may be src. */
+/* gauss.c: separable, mirror at the border (d c b a | a b c d | d c b a). `between` has ky*kx, `room`
+ * um_gauss_room() entries; dst may be src. */
 um_status um_gauss_make(um_context *ctx, double sigma_px, um_gauss *out);
+size_t um_gauss_room(const um_gauss *gauss, int64_t ky, int64_t kx);
 void um_gauss_apply(const um_gauss *gauss, const float *src, int64_t ky, int64_t kx, float *between,
-                    float *row, float *dst);
+                    float *room, float *dst);
 
 /* masks.c, blobs.c, threshold.c */
 um_status um_masks_signal(um_prep *prep, um_source *source);
