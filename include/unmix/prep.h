@@ -2,9 +2,16 @@
  * matrix that a source and a recipe make.
  *
  * The steps run in one fixed order, each fused into the stream (no intermediate file):
- *   crop-scan, crop-signal -> hot/dead pixels -> affine -> centre -> background -> friedel -> bin-scan,
- *   bin-signal -> masks
- * Everything is set by key and text, the same for INI files ([prep] section), options and the library. */
+ *   crop-scan, crop-signal -> not-a-number -> dark, gain -> hot/dead pixels -> affine -> centre ->
+ *   background -> friedel -> bin-scan, bin-signal -> negative -> masks
+ * Everything is set by key and text, the same for INI files ([prep] section), options and the library.
+ *
+ * Coordinates are (y, x) pixels of the cropped pattern before binning, pixel centres at whole numbers;
+ * the middle of n pixels is (n - 1)/2. Masks are made there too: a bin is excluded when anything in it
+ * is. Centring moves the direct beam to the middle by bilinear interpolation in f32, which keeps the
+ * sum of all that stays in the frame; what comes in from outside is zero (",mask" excludes it). Affine
+ * keeps local intensity (no Jacobian); pixels that come from outside are excluded. Missing positions
+ * of a short file are excluded. */
 #ifndef UNMIX_PREP_H
 #define UNMIX_PREP_H
 
@@ -21,7 +28,8 @@ UM_API void um_recipe_free(um_recipe *recipe);
 /* One step by its key ("bin-signal", "4"). um_recipe_keys() lists keys with the help text that the
  * command line shows. UM_ERROR_ARGUMENT with the accepted form when the value does not parse. */
 UM_CHECK UM_API um_status um_recipe_set(um_recipe *recipe, const char *key, const char *value);
-/* Reads the [prep] section of an INI file; unknown keys are errors. */
+/* Reads the [prep] section of an INI file; unknown keys are errors, other sections are skipped. File
+ * names in it are taken as everywhere: relative to the working directory. */
 UM_CHECK UM_API um_status um_recipe_read(um_recipe *recipe, const char *path);
 /* The recipe as INI text that um_recipe_read() takes back; "" when it does nothing. Owned. */
 UM_API const char *um_recipe_text(um_recipe *recipe);
@@ -48,13 +56,17 @@ typedef struct um_matrix_info {
     um_shape shape;      /* after the recipe */
     um_axis axes[4];     /* after the recipe */
     um_dtype dtype;      /* of the tiles: the source's where the recipe keeps it, else UM_F32 */
-    bool counts;         /* integers (or sums of integers): Poisson statistics may hold */
+    bool counts;         /* integers, their sums and interpolations: the variance goes with the mean,
+                            Poisson weights make sense. Not after dark, gain or background */
     const uint8_t *signal_mask;     /* ky*kx, 1 = excluded, or NULL */
     const uint8_t *navigation_mask; /* ny*nx, 1 = excluded, or NULL */
 } um_matrix_info;
 UM_API const um_matrix_info *um_matrix_get_info(const um_matrix *matrix);
-/* What the recipe learned from the data as JSON: hot and dead pixels, shifts (statistics, outlier
- * positions), mask sizes. Owned by the matrix. */
+/* What the recipe learned from the data as JSON, each key only where it applies: beam_center [y, x] (px
+ * before binning), bad_pixels {repaired, dead, masked, list}, center {measured, mean_beam, std_beam,
+ * plane_middle_per_row_per_column, robust_std_from_plane, shift_from_to_y_x, at_limit_of_search,
+ * outliers, outlier_list}, friedel, mask_auto_discs, navigation_threshold, excluded_pixels,
+ * excluded_positions, missing_positions, dropped_by_binning. Owned by the matrix. */
 UM_API const char *um_matrix_report(const um_matrix *matrix);
 /* Number of reads of the source made so far through this matrix. Passes over patterns that have stayed in
  * memory are not reads. */
@@ -86,13 +98,17 @@ typedef struct um_visitor {
 } um_visitor;
 
 /* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and
- * the prepared patterns of one tile, sized to what is left of the budget. From the second pass on, patterns
- * that take at most a quarter of the free budget are kept, as prepared, and not read again. */
+ * the prepared patterns of one tile, sized to what is left of the budget after the visitor's states;
+ * fewer workers than threads when it does not do for all. start() that fails with UM_ERROR_BUDGET for
+ * a worker after the first costs that worker only; stop() is called for a state that was set. From the
+ * second pass on, patterns that take at most a quarter of the free budget are kept, as prepared, and
+ * not read again. */
 UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
                                          const um_visitor *visitor, void *user);
 
 /* Sums over everything that is not excluded, made in one pass; f64 accumulation, exact for integers
- * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). */
+ * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). Entries that are not
+ * finite are counted and otherwise taken for 0. */
 typedef struct um_sums {
     int64_t positions;       /* not excluded */
     double total, minimum, maximum, total_squares;

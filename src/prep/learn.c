@@ -200,7 +200,5 @@ um_status um_learn_beam(um_prep *prep, um_source *source)
         UM_TRY(status);
     }
     learned->beam_known = true;
-    json_object_set_new(prep->report, "beam_center",
-                        json_pack("[f,f]", learned->beam_y, learned->beam_x));
     return UM_OK;
 }

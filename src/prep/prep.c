@@ -213,6 +213,10 @@ static um_status learn(um_prep *prep, um_source *source)
     if (needs_beam(r)) {
         UM_TRY(um_learn_beam(prep, source));
     }
+    if (learned->beam_known) {
+        json_object_set_new(prep->report, "beam_center",
+                            json_pack("[f,f]", learned->beam_y, learned->beam_x));
+    }
     UM_TRY(um_learn_background(prep));
     UM_TRY(um_learn_friedel(prep));
     UM_TRY(um_learn_threshold(prep, source));

@@ -162,6 +162,8 @@ static bool add_rectangle(um_recipe *recipe, const char *text)
 static um_status add_shapes(um_recipe *recipe, um_recipe_number number, const char *value)
 {
     const char *text = value;
+    size_t rings = recipe->ring_count;
+    size_t rectangles = recipe->rectangle_count;
     for (;;) {
         size_t length = strcspn(text, ";");
         char *part = um_format("%.*s", (int)length, text);
@@ -173,6 +175,8 @@ static um_status add_shapes(um_recipe *recipe, um_recipe_number number, const ch
         }
         free(part);
         if (!good) {
+            recipe->ring_count = rings;
+            recipe->rectangle_count = rectangles;
             return refuse(recipe, number, value,
                           number == UM_KEY_MASK_RECTANGLE ? "y0:y1,x0:x1[;y0:y1,x0:x1...]"
                           : number == UM_KEY_MASK_ANNULUS ? "cy,cx,r0,r1[;...] with r0 < r1"
