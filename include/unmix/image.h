@@ -55,7 +55,9 @@ typedef struct um_picture_style {
     um_colors colors;
     double low, high;      /* range of values; NaN = from the data (min .. max) */
     double gamma;          /* 1 = linear; 0 is taken as 1 */
-    bool log_scale;        /* log10 of (value - low + (high - low)*1e-4): four decades */
+    bool log_scale;        /* log10 of (value - low + floor): zero has a place */
+    double log_floor;      /* > 0: that floor; 0 = the larger of (high - low)*1e-4 and the value that a
+                              tenth of the positive values stay below, so that a background is dark */
     double scale;          /* units per pixel; 0 = no scale bar */
     const char *units;     /* of the scale bar */
     bool color_bar;

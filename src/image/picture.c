@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LUT_SIZE = 1024, HATCH_PITCH_PX = 7, LARGEST_SIDE = 16384 };
+enum { LUT_SIZE = 1024, HATCH_PITCH_PX = 9, LARGEST_SIDE = 16384 };
 static const double LOG_FLOOR = 1e-4;
 static const uint8_t INK[3] = {28, 28, 30};
 static const uint8_t FRAME[3] = {120, 120, 124};
@@ -24,6 +24,32 @@ static void find_extremes(const double *values, int64_t count, const uint8_t *ma
             *high = fmax(*high, values[i]);
         }
     }
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What a tenth of the values above `low` stay below, measured from `low`; 0 if there are none. */
+static double background_of(const double *values, int64_t count, const uint8_t *mask, double low)
+{
+    double *sorted = malloc((size_t)count * sizeof *sorted);
+    size_t used = 0;
+    for (int64_t i = 0; sorted != NULL && i < count; i++) {
+        if (values[i] > low && isfinite(values[i]) && (mask == NULL || mask[i] == 0)) {
+            sorted[used++] = values[i] - low;
+        }
+    }
+    double background = 0;
+    if (used > 0) {
+        qsort(sorted, used, sizeof *sorted, compare_doubles);
+        background = sorted[used / 10];
+    }
+    free(sorted);
+    return background;
 }
 
 um_range um_range_of(const double *values, int64_t count, const um_picture_style *style)
@@ -49,7 +75,12 @@ um_range um_range_of(const double *values, int64_t count, const um_picture_style
         range.high = value == 0 ? 1 : fmax(value, 0);
     }
     if (style->log_scale) {
-        range.floor = LOG_FLOOR * (range.high - range.low);
+        double span = range.high - range.low;
+        range.floor = style->log_floor > 0
+                          ? style->log_floor
+                          : fmax(LOG_FLOOR * span,
+                                 background_of(values, count, style->mask, range.low));
+        range.floor = fmin(range.floor, 0.5 * span);
     }
     return range;
 }

@@ -153,7 +153,10 @@ static void numbers_are_short(void **state)
 static um_range range_between(double low, double high, bool log_scale)
 {
     double ends[2] = {low, high};
-    um_picture_style style = {.low = low, .high = high, .log_scale = log_scale};
+    um_picture_style style = {.low = low,
+                              .high = high,
+                              .log_scale = log_scale,
+                              .log_floor = log_scale ? 1e-4 * (high - low) : 0};
     return um_range_of(ends, 2, &style);
 }
 
@@ -190,6 +193,14 @@ static void log_scale_shows_four_decades(void **state)
     assert_true(fabs(um_range_fraction(&range, 10) - 0.5) < 0.01);
     assert_true(isnan(um_range_fraction(&range, NAN)));
     assert_true(um_range_fraction(&range, 1e9) == 1);
+    double values[100]; /* a background of 5 under one spot of 1000 is dark, and zero darker */
+    for (int i = 0; i < 100; i++) {
+        values[i] = i == 0 ? 1000 : i == 1 ? 0 : 5;
+    }
+    um_picture_style style = {.low = 0, .high = NAN, .log_scale = true};
+    range = um_range_of(values, 100, &style);
+    assert_true(range.floor == 5);
+    assert_true(um_range_fraction(&range, 5) > 0.1 && um_range_fraction(&range, 5) < 0.2);
 }
 
 static const uint8_t *pixel(const uint8_t *pixels, int64_t width, int64_t y, int64_t x)

@@ -1,0 +1,133 @@
+/* One page about one result: written to PATH.part, then named. */
+#include "report_internal.h"
+
+#include "io_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static void put_title(um_html *html, const um_facts *f)
+{
+    const char *path = json_string_value(
+        json_object_get(json_object_get(f->provenance, "input"), "path"));
+    if (f->options->title != NULL && f->options->title[0] != '\0') {
+        um_html_text(html, f->options->title);
+    } else {
+        um_html_say(html, "%s of %s", um_model_method(f->model),
+                    path != NULL ? last_part(path) : "a scan");
+    }
+}
+
+static void put_head(um_html *html, const um_facts *f)
+{
+    um_html_put(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+                      "<title>");
+    put_title(html, f);
+    um_html_put(html, "</title>\n<style>\n");
+    um_html_put(html, um_report_style);
+    um_html_put(html, "</style>\n</head>\n<body>\n<header>\n<h1>");
+    put_title(html, f);
+    um_html_format(html, "</h1>\n<p class=\"lead\">%lld × %lld positions, patterns of %lld × %lld px",
+                   (long long)f->shape.ny, (long long)f->shape.nx, (long long)f->shape.ky,
+                   (long long)f->shape.kx);
+    const char *path =
+        json_string_value(json_object_get(json_object_get(f->provenance, "input"), "path"));
+    if (path != NULL) {
+        um_html_put(html, " · ");
+        um_html_text(html, path);
+    }
+    um_html_put(html, "</p>\n</header>\n<main>\n");
+}
+
+static void put_foot(um_html *html, const um_facts *f)
+{
+    const char *build = um_facts_text(f, "build");
+    const char *version = um_facts_text(f, "version");
+    um_html_put(html, "</main>\n<footer>unmix ");
+    um_html_text(html, version != NULL ? version : um_version());
+    if (build != NULL) {
+        um_html_put(html, " · ");
+        um_html_text(html, build);
+    }
+    um_html_put(html, " · colours are safe for colour blindness and rise evenly in lightness, so that "
+                      "they also read in black and white</footer>\n</body>\n</html>\n");
+}
+
+static um_status compose(um_html *html, const um_facts *f)
+{
+    put_head(html, f);
+    um_section_verdict(html, f);
+    um_section_summary(html, f);
+    um_section_score(html, f);
+    UM_TRY(um_section_overview(html, f));
+    UM_TRY(um_section_components(html, f));
+    um_section_similarity(html, f);
+    um_section_fit(html, f);
+    UM_TRY(um_section_residual(html, f));
+    um_section_provenance(html, f);
+    put_foot(html, f);
+    return html->failed ? um_fail(html->ctx, UM_ERROR_MEMORY, "no memory for the report") : UM_OK;
+}
+
+static um_status write_text(um_context *ctx, const char *path, const char *text, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return um_fail(ctx, UM_ERROR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    }
+    um_status status = UM_OK;
+    for (size_t done = 0; status == UM_OK && done < size;) {
+        ssize_t wrote = write(fd, text + done, size - done);
+        if (wrote < 0 && errno != EINTR) {
+            status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
+        }
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    if (close(fd) != 0 && status == UM_OK) {
+        status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
+    }
+    return status;
+}
+
+static um_status save(um_context *ctx, const um_html *html, const char *path, bool overwrite)
+{
+    char *part = NULL;
+    UM_TRY(um_part_begin(ctx, path, overwrite, &part));
+    um_status status = write_text(ctx, part, html->text, html->size);
+    if (status == UM_OK) {
+        status = um_part_commit(ctx, part, path);
+    }
+    if (status != UM_OK) {
+        unlink(part);
+    }
+    free(part);
+    return status;
+}
+
+um_status um_report_write(um_context *ctx, um_model *model, const char *path,
+                          const um_report_options *options)
+{
+    static const um_report_options DEFAULTS = {0};
+    um_facts *facts = NULL;
+    um_html html = {.ctx = ctx};
+    um_status status = um_facts_make(ctx, model, options != NULL ? options : &DEFAULTS, &facts);
+    if (status == UM_OK) {
+        status = compose(&html, facts);
+    }
+    if (status == UM_OK) {
+        status = save(ctx, &html, path, facts->options->overwrite);
+    }
+    um_html_free(&html);
+    um_facts_free(facts);
+    return status;
+}
