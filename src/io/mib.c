@@ -31,7 +31,7 @@ static um_status read_raw(um_source *source, const um_mib_file *file, int64_t at
     const um_mib *mib = source->state;
     const um_mib_layout *layout = &mib->layout;
     size_t pattern = (size_t)(layout->ky * layout->kx) * um_dtype_size(layout->dtype);
-    size_t row = (size_t)layout->raw_width * sizeof(uint16_t);
+    size_t row = 2 * (size_t)layout->raw_width * sizeof(uint16_t);
     unsigned char *scratch = malloc((size_t)layout->image + row);
     um_status status = UM_OK;
     if (scratch == NULL) {
@@ -39,12 +39,11 @@ static um_status read_raw(um_source *source, const um_mib_file *file, int64_t at
     }
     for (int64_t i = 0; i < count && status == UM_OK; i++) {
         int64_t offset = (at + i) * (layout->header + layout->image) + layout->header;
-        unsigned char *image = scratch + row; /* the row of u16 comes first: it is aligned */
+        unsigned char *image = scratch + row;
         status = um_pread_all(source->ctx, file->path, file->fd, image, (size_t)layout->image,
                               offset);
         if (status == UM_OK) {
-            um_mib_raw_decode(layout, image, (uint16_t *)(void *)scratch,
-                              dst + (size_t)i * pattern);
+            um_mib_raw_decode(layout, image, scratch, dst + (size_t)i * pattern);
         }
     }
     free(scratch);

@@ -42,8 +42,9 @@ typedef struct um_mib_layout {
 } um_mib_layout;
 um_status um_mib_layout_find(um_context *ctx, const char *path, const um_mib_header *header,
                              um_mib_layout *out);
-/* Decodes one stored raw image into ky*kx values of layout->dtype. `row` holds raw_width u16. */
-void um_mib_raw_decode(const um_mib_layout *layout, const unsigned char *image, uint16_t *row,
+/* Decodes one stored raw image into ky*kx values of layout->dtype. `row` is room for 2 * raw_width
+ * u16. */
+void um_mib_raw_decode(const um_mib_layout *layout, const unsigned char *image, void *row,
                        void *dst);
 
 /* One file of a series. */
