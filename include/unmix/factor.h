@@ -52,6 +52,9 @@ UM_API void um_svd_result_free(um_svd_result *result);
 UM_API int64_t um_scree_elbow(const double *singular_values, int64_t count);
 
 typedef enum um_start {
+    UM_START_AUTO,      /* separable, NNDSVDAR and seeded random starts, each fitted to the low-rank image
+                           of the scan without reading it; the separable one unless another's objective is
+                           lower by more than 0.1 % */
     UM_START_SEPARABLE, /* the purest positions of the scan: smoothed successive projection in the space
                            of the leading singular vectors */
     UM_START_NNDSVD,   /* zeros stay zero */

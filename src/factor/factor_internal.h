@@ -59,6 +59,9 @@ typedef struct um_subspace {
 } um_subspace;
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
                            um_subspace *out);
+/* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
+um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);
+double um_subspace_norm2(const um_subspace *subspace);
 size_t um_subspace_size(size_t k, int oversampling, size_t rank); /* directions carried */
 void um_subspace_free(um_context *ctx, um_subspace *subspace);
 
@@ -81,8 +84,22 @@ typedef struct um_nmf_state {
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
 void um_nmf_state_free(um_context *ctx, um_nmf_state *state);
+/* How to iterate: over the scan, or over its low-rank image in memory. */
+typedef struct um_nmf_run {
+    um_scaled *scaled;
+    const um_subspace *subspace; /* NULL = exact passes */
+    double tolerance;
+    int64_t max_passes;
+    const um_nmf_options *checkpoint; /* NULL = none */
+} um_nmf_run;
+um_status um_nmf_iterate(const um_nmf_run *run, um_nmf_state *state, bool *converged);
+/* Unit rows; what is divided out of H multiplies W when it is next taken up. */
+void um_nmf_normalise(const um_scaled *scaled, um_nmf_state *state);
+/* The start of UM_START_AUTO: several starts, each fitted to the low-rank image; see nmf_auto.c. */
+um_status um_nmf_start_auto(um_scaled *scaled, const um_nmf_options *options,
+                            const um_subspace *subspace, um_nmf_state *state);
 um_status um_nmf_start(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
-                       um_subspace *subspace);
+                       const um_subspace *subspace);
 um_status um_nmf_start_separable(um_scaled *scaled, const um_subspace *subspace, um_nmf_state *state);
 um_status um_nmf_checkpoint_save(um_scaled *scaled, const um_nmf_options *options,
                                  const um_nmf_state *state);

@@ -184,8 +184,11 @@ static um_status file_start(um_scaled *s, const char *path, um_nmf_state *state)
 }
 
 um_status um_nmf_start(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
-                       um_subspace *subspace)
+                       const um_subspace *subspace)
 {
+    if (options->start == UM_START_AUTO) {
+        return um_nmf_start_auto(s, options, subspace, state);
+    }
     if (options->start == UM_START_FILE) {
         return file_start(s, options->start_file, state);
     }

@@ -71,7 +71,9 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
     size_t spectrum = um_subspace_size(k, 0, z.rank) * z.ld * sizeof(float) +
                       z.n * count * sizeof(float);
     size_t state = k * (2 * z.ld + z.n) * sizeof(float);
-    size_t start = spectrum + state + 2 * z.n * k * sizeof(double);
+    /* The automatic start holds two trials, W'X and H in f64, and (for long scans) a sample. */
+    size_t start = spectrum + 3 * state + 2 * z.n * k * sizeof(double) +
+                   2 * k * z.m * sizeof(double) + z.n * (count + 1) * sizeof(float);
     size_t passes = state + 2 * k * z.m * sizeof(double) + exact_pass(&z, k);
     size_t end = state + model(&z, k) + k * z.ld * sizeof(float) +
                  2 * (z.n + z.m) * sizeof(double) * 2 + 2 * UM_GROUP_ROWS * z.pattern;

@@ -1,0 +1,140 @@
+/* The automatic start: a few starts, each fitted to the low-rank image of the scan, which costs no read.
+ *
+ * Starts are told apart by their objective only where it differs by more than a valley of equal solutions
+ * does (decision 9): within MARGIN of the best, the separable start is taken for its pure patterns. */
+#include "factor_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { RANDOM_STARTS = 6, TRIAL_PASSES = 60, POLISH_PASSES = 400, SAMPLE_ROWS = 32768 };
+static const double MARGIN = 1e-3, TRIAL_TOLERANCE = 1e-4;
+static const double POLISH = 0.25; /* of the tolerance: passes here cost no read */
+
+/* Fits one start; its objective. */
+static um_status fit_start(um_scaled *s, const um_nmf_options *options, const um_subspace *subspace,
+                           um_start start, uint64_t variant, um_nmf_state *state, double *objective)
+{
+    um_nmf_options own = *options;
+    own.start = start;
+    uint64_t seed = um_context_seed(s->ctx);
+    /* Starts of one seed must not be those of the next. */
+    um_context_set_seed(s->ctx, seed + variant * UINT64_C(0x9e3779b97f4a7c15));
+    um_status status = um_nmf_start(s, &own, state, subspace);
+    um_context_set_seed(s->ctx, seed);
+    UM_TRY(status);
+    um_nmf_normalise(s, state);
+    const um_nmf_run run = {.scaled = s, .subspace = subspace, .tolerance = TRIAL_TOLERANCE,
+                            .max_passes = TRIAL_PASSES};
+    bool converged = false;
+    UM_TRY(um_nmf_iterate(&run, state, &converged));
+    *objective = state->history[state->passes - 1];
+    um_debug(s->ctx, "start %d.%d: low-rank objective %.9g after %lld passes", (int)start, (int)variant,
+             *objective * s->report * s->report, (long long)state->passes);
+    return UM_OK;
+}
+
+/* Every stride-th row of the scan as a scan of its own: starts are told apart by a sample as well. */
+typedef struct sample {
+    um_scaled scaled;
+    um_subspace subspace;
+} sample;
+
+static um_status take_sample(const um_scaled *s, const um_subspace *subspace, sample *out)
+{
+    size_t stride = s->n / SAMPLE_ROWS + 1;
+    size_t count = subspace->count;
+    out->scaled = *s;
+    out->subspace = *subspace;
+    out->scaled.n = (s->n + stride - 1) / stride;
+    out->scaled.u = NULL;
+    out->subspace.us = NULL;
+    UM_TRY(um_buffer_alloc(s->ctx, out->scaled.n, sizeof(float), "a sample", &out->scaled.u));
+    UM_TRY(um_buffer_alloc(s->ctx, out->scaled.n * count, sizeof(float), "a sample",
+                           &out->subspace.us));
+    for (size_t i = 0; i < out->scaled.n; i++) {
+        out->scaled.u[i] = s->u[i * stride];
+        memcpy(out->subspace.us + i * count, subspace->us + i * stride * count,
+               count * sizeof(float));
+    }
+    return UM_OK;
+}
+
+static void free_sample(um_context *ctx, sample *out)
+{
+    um_buffer_free(ctx, out->scaled.u);
+    um_buffer_free(ctx, out->subspace.us);
+}
+
+/* The first pass solves for loadings: they only have to be there. */
+static void take_components(const um_scaled *s, const um_nmf_state *from, um_nmf_state *state)
+{
+    size_t k = state->k;
+    memcpy(state->h, from->h, k * s->ld * sizeof *state->h);
+    for (size_t p = 0; p < s->n; p++) {
+        for (size_t c = 0; c < k; c++) {
+            state->w[p * k + c] = s->u[p] > 0 ? 1 : 0;
+        }
+    }
+}
+
+static void swap_states(um_nmf_state *a, um_nmf_state *b)
+{
+    um_nmf_state keep = *a;
+    *a = *b;
+    *b = keep;
+}
+
+/* Fits all starts; the chosen one in *chosen, which the caller frees. */
+static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample *part,
+                            um_nmf_state *chosen)
+{
+    size_t k = chosen->k;
+    const um_start starts[] = {UM_START_SEPARABLE, UM_START_NNDSVD, UM_START_RANDOM};
+    /* What lies outside the subspace no start can explain, but it counts in how much they differ. */
+    double outside = fmax(0, s->norm2 - um_subspace_norm2(&part->subspace));
+    double limit = INFINITY;
+    for (int i = 0; i < 2 + RANDOM_STARTS; i++) {
+        um_nmf_state trial;
+        double objective = 0;
+        um_status status = um_nmf_state_create(&part->scaled, k, POLISH_PASSES, &trial);
+        if (status == UM_OK) {
+            status = fit_start(&part->scaled, options, &part->subspace, starts[i < 2 ? i : 2],
+                               i < 2 ? 0 : (uint64_t)(i - 1), &trial, &objective);
+        }
+        if (status == UM_OK && objective + outside < limit) {
+            limit = (objective + outside) * (i == 0 ? 1 - MARGIN : 1);
+            swap_states(chosen, &trial);
+        }
+        um_nmf_state_free(s->ctx, &trial);
+        UM_TRY(status);
+        um_progress_add(s->ctx, 1);
+    }
+    return UM_OK;
+}
+
+um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
+                            const um_subspace *subspace, um_nmf_state *state)
+{
+    sample part;
+    um_nmf_state chosen = {.k = state->k};
+    um_status status = take_sample(s, subspace, &part);
+    if (status == UM_OK) {
+        um_progress_begin(s->ctx, "starts", "starts", 2 + RANDOM_STARTS);
+        status = try_starts(s, options, &part, &chosen);
+        um_progress_end(s->ctx);
+    }
+    if (status == UM_OK) {
+        const um_nmf_run polish = {.scaled = &part.scaled, .subspace = &part.subspace,
+                                   .tolerance = POLISH * options->tolerance,
+                                   .max_passes = POLISH_PASSES};
+        bool converged = false;
+        status = um_nmf_iterate(&polish, &chosen, &converged);
+    }
+    if (status == UM_OK) {
+        take_components(s, &chosen, state);
+    }
+    um_nmf_state_free(s->ctx, &chosen);
+    free_sample(s->ctx, &part);
+    return status;
+}
