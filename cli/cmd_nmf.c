@@ -12,12 +12,12 @@ static const cli_option options[] = {
      .help = "The result: .hspy (HyperSpy opens and plots it) or .npz (learning_results.load)."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts only."},
-    {.name = "start", .kind = CLI_TEXT, .preset = "separable",
-     .value = "separable|nndsvd|nndsvda|nndsvdar|random|FILE",
+    {.name = "start", .kind = CLI_TEXT, .preset = "auto",
+     .value = "auto|separable|nndsvd|nndsvda|nndsvdar|random|FILE",
      .help = "Where the iteration starts: the purest patterns of the scan, the SVD, random numbers, or the "
-             "factors in a file (.npz, .npy, .hspy)."},
+             "factors in a file (.npz, .npy, .hspy); auto = the best of several, found without reading."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T",
-     .help = "Stop when the projected gradient has fallen to T of that of the empty model; default 1e-4."},
+     .help = "Stop when the projected gradient has fallen to T of that of the empty model; default 1e-5."},
     {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .help = "Stop after N passes in any case; default 500."},
     {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",
@@ -54,7 +54,8 @@ static um_status read_options(cli *c, nmf_job *job)
     if (cli_given(c, "max-passes")) {
         o->max_passes = cli_integer(c, "max-passes");
     }
-    static const char *const starts[] = {"separable", "nndsvd", "nndsvda", "nndsvdar", "random"};
+    static const char *const starts[] = {"auto",    "separable", "nndsvd",
+                                         "nndsvda", "nndsvdar",  "random"};
     const char *start = cli_text(c, "start");
     o->start = UM_START_FILE;
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
@@ -65,7 +66,8 @@ static um_status read_options(cli *c, nmf_job *job)
     if (o->start == UM_START_FILE) {
         if (strchr(start, '.') == NULL && strchr(start, '/') == NULL && access(start, R_OK) != 0) {
             return cli_fail(c, UM_ERROR_ARGUMENT,
-                            "--start takes separable, nndsvd, nndsvda, nndsvdar, random or a file, not '%s'",
+                            "--start takes auto, separable, nndsvd, nndsvda, nndsvdar, random or a "
+                            "file, not '%s'",
                             start);
         }
         o->start_file = start;

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const start_names[] = {"separable", "nndsvd", "nndsvda",
-                                          "nndsvdar",  "random", "file"};
+static const char *const start_names[] = {"auto",     "separable", "nndsvd", "nndsvda",
+                                          "nndsvdar", "random",    "file"};
 
 void nmf_job_clear(nmf_job *job)
 {
