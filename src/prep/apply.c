@@ -88,8 +88,7 @@ static void load_pattern(const um_prep *prep, const char *raw, float *pattern)
         pattern[i] *= learned->gain[i];
     }
     if (prep->level >= UM_LEVEL_REPAIRED) {
-        um_repair_pattern(UM_F32, pattern, learned->repairs, learned->repair_count,
-                          prep->whole);
+        um_repair_pattern(UM_F32, pattern, learned->repairs, learned->repair_count, prep->whole);
     }
 }
 

@@ -48,7 +48,8 @@ static um_status make_rings(um_prep *prep)
     return UM_OK;
 }
 
-/* Puts the k-th smallest at k, nothing greater before it. Values that are not numbers: any order. */
+/* Puts the k-th smallest at k, nothing greater before it. Values that are not numbers: any order.
+ */
 static void select_kth(float *v, int64_t n, int64_t k)
 {
     int64_t low = 0;

@@ -1,4 +1,5 @@
-/* Reflections of the mean pattern as blobs: maxima of the scale-normalised Laplacian of Gaussian. */
+/* Reflections of the mean pattern as blobs: maxima of the scale-normalised Laplacian of Gaussian.
+ */
 #include "steps.h"
 
 #include <math.h>
@@ -87,6 +88,24 @@ static bool is_top(const blob_work *w, int scale, int64_t i)
     return true;
 }
 
+static int compare_floats(const void *a, const void *b)
+{
+    float x = *(const float *)a;
+    float y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* What noise reaches in a response: six robust standard deviations. */
+static float noise_level(const blob_work *w, int scale)
+{
+    size_t pixels = (size_t)(w->ky * w->kx);
+    for (size_t i = 0; i < pixels; i++) {
+        w->smooth[i] = fabsf(w->response[scale][i]);
+    }
+    qsort(w->smooth, pixels, sizeof *w->smooth, compare_floats);
+    return 6 * 1.4826F * w->smooth[pixels / 2];
+}
+
 static void draw_blobs(um_prep *prep, const blob_work *w, uint8_t *fine)
 {
     float most = 0;
@@ -98,13 +117,13 @@ static void draw_blobs(um_prep *prep, const blob_work *w, uint8_t *fine)
     float threshold = (float)prep->recipe->auto_threshold * most;
     json_t *list = json_array();
     for (int s = 0; s < SCALES; s++) {
+        float noise = noise_level(w, s);
         for (int64_t i = 0; i < w->ky * w->kx; i++) {
-            if (w->response[s][i] > threshold && is_top(w, s, i)) {
+            if (w->response[s][i] > fmaxf(threshold, noise) && is_top(w, s, i)) {
                 um_ring disc = {(double)(i / w->kx), (double)(i % w->kx), 0,
                                 fmax(8, 1.41 * (s + 1))};
                 um_mask_add_ring(fine, w->ky, w->kx, disc);
-                json_array_append_new(list,
-                                      json_pack("[f,f,f]", disc.cy, disc.cx, disc.outer_px));
+                json_array_append_new(list, json_pack("[f,f,f]", disc.cy, disc.cx, disc.outer_px));
             }
         }
     }
@@ -116,8 +135,8 @@ um_status um_mask_blobs(um_prep *prep, um_source *source, uint8_t *fine)
     blob_work w = {.ky = prep->ky, .kx = prep->kx};
     double *mean = NULL;
     int64_t positions = 0;
-    UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_PREPARED, "finding reflections", &mean,
-                           &positions));
+    UM_TRY(
+        um_mean_pattern(prep, source, UM_LEVEL_PREPARED, "finding reflections", &mean, &positions));
     um_status status = make_work(prep->ctx, &w);
     for (int64_t i = 0; status == UM_OK && i < w.ky * w.kx; i++) {
         w.image[i] = mean[i] > 0 ? (float)sqrt(mean[i]) : 0; /* weak reflections beside the beam */

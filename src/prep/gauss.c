@@ -61,7 +61,8 @@ static inline void add_taps(const um_gauss *g, const float *p, int64_t stride, i
     memcpy(dst, sum, (size_t)(count < WIDTH ? count : WIDTH) * sizeof *dst);
 }
 
-/* Columns first .. first+WIDTH-1, copied together with their mirror images so that they lie close. */
+/* Columns first .. first+WIDTH-1, copied together with their mirror images so that they lie close.
+ */
 static inline void filter_down(const um_gauss *g, const float *src, int64_t ky, int64_t kx,
                                int64_t first, float *panel, float *dst)
 {
@@ -92,8 +93,8 @@ static inline void filter_across(const um_gauss *g, const float *line, int64_t k
     }
 }
 
-static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64_t kx, float *between,
-                          float *room, float *dst)
+static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64_t kx,
+                          float *between, float *room, float *dst)
 {
     for (int64_t x = 0; x < kx; x += WIDTH) {
         filter_down(g, src, ky, kx, x, room, between);
@@ -105,10 +106,10 @@ static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64
 
 #if defined(__x86_64__) && defined(__GNUC__)
 /* Wider vectors, no fused multiply-add: the same bits as the plain variant. */
-__attribute__((target("avx2"), flatten)) static void filter_avx2(const um_gauss *g, const float *src,
-                                                                 int64_t ky, int64_t kx,
-                                                                 float *between, float *room,
-                                                                 float *dst)
+__attribute__((target("avx2"), flatten)) static void filter_avx2(const um_gauss *g,
+                                                                 const float *src, int64_t ky,
+                                                                 int64_t kx, float *between,
+                                                                 float *room, float *dst)
 {
     filter(g, src, ky, kx, between, room, dst);
 }

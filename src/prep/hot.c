@@ -1,4 +1,5 @@
-/* Hot and dead pixels: found in the mean pattern (or told by a file), replaced by their neighbours. */
+/* Hot and dead pixels: found in the mean pattern (or told by a file), replaced by their neighbours.
+ */
 #include "steps.h"
 
 #include <math.h>
@@ -36,8 +37,8 @@ static size_t around(const double *image, int64_t ky, int64_t kx, int64_t i, int
     return n;
 }
 
-/* Local median and the scatter that a good pixel may have around it: that of the neighbours, and that
- * of counting. */
+/* Local median and the scatter that a good pixel may have around it: that of the neighbours, and
+ * that of counting. */
 typedef struct local {
     double middle, scatter;
 } local;
@@ -98,7 +99,8 @@ static void find_bad(const double *mean, int64_t ky, int64_t kx, double sigma, d
 }
 
 /* Good pixels of the 3x3, or else the 5x5 neighbourhood. */
-static void choose_neighbours(const uint8_t *bad, int64_t ky, int64_t kx, int64_t i, um_repair *repair)
+static void choose_neighbours(const uint8_t *bad, int64_t ky, int64_t kx, int64_t i,
+                              um_repair *repair)
 {
     repair->pixel = (int32_t)i;
     repair->count = 0;
@@ -148,16 +150,19 @@ static um_status make_repairs(um_prep *prep, const uint8_t *bad)
             alone++;
         }
         if (json_array_size(list) < MOST_LISTED) {
-            json_array_append_new(list, json_pack("[I,I]", (json_int_t)(i / prep->kx),
-                                                  (json_int_t)(i % prep->kx)));
+            json_array_append_new(
+                list, json_pack("[I,I]", (json_int_t)(i / prep->kx), (json_int_t)(i % prep->kx)));
         }
     }
     json_object_set_new(prep->report, "bad_pixels",
-                        json_pack("{s:I,s:I,s:I,s:o}", "repaired", (json_int_t)count - alone, "dead",
-                                  (json_int_t)dead, "masked", (json_int_t)alone, "list", list));
+                        json_pack("{s:I,s:I,s:I,s:o}", "repaired", (json_int_t)count - alone,
+                                  "dead", (json_int_t)dead, "masked", (json_int_t)alone, "list",
+                                  list));
     if (count * 20 > (size_t)pixels) {
-        um_warn(prep->ctx, "hot-pixels: %zu of %lld pixels are taken for bad: a larger SIGMA finds "
-                "fewer", count, (long long)pixels);
+        um_warn(prep->ctx,
+                "hot-pixels: %zu of %lld pixels are taken for bad: a larger SIGMA finds "
+                "fewer",
+                count, (long long)pixels);
     }
     return UM_OK;
 }
@@ -184,8 +189,8 @@ um_status um_learn_hot(um_prep *prep, um_source *source)
     } else {
         double *mean = NULL;
         int64_t positions = 0;
-        status = um_mean_pattern(prep, source, UM_LEVEL_STORED, "finding hot pixels", &mean,
-                                 &positions);
+        status =
+            um_mean_pattern(prep, source, UM_LEVEL_STORED, "finding hot pixels", &mean, &positions);
         if (status == UM_OK) {
             find_bad(mean, prep->ky, prep->kx, r->hot_sigma, (double)positions, bad);
         }

@@ -194,8 +194,8 @@ um_status um_learn_beam(um_prep *prep, um_source *source)
         int64_t positions = 0;
         UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_REPAIRED, "finding the direct beam", &mean,
                                &positions));
-        um_status status = um_beam_find(prep->ctx, mean, prep->ky, prep->kx, &learned->beam_y,
-                                        &learned->beam_x);
+        um_status status =
+            um_beam_find(prep->ctx, mean, prep->ky, prep->kx, &learned->beam_y, &learned->beam_x);
         free(mean);
         UM_TRY(status);
     }

@@ -42,10 +42,11 @@ static um_status add_rectangle(um_context *ctx, uint8_t *mask, int64_t ky, int64
     int64_t y1 = r.y1 < 0 ? ky : r.y1;
     int64_t x1 = r.x1 < 0 ? kx : r.x1;
     if (y1 > ky || x1 > kx || r.y0 >= y1 || r.x0 >= x1) {
-        return um_fail(ctx, UM_ERROR_SHAPE,
-                       "mask-rectangle: %lld:%lld,%lld:%lld does not lie inside the %lldx%lld pattern",
-                       (long long)r.y0, (long long)y1, (long long)r.x0, (long long)x1, (long long)ky,
-                       (long long)kx);
+        return um_fail(
+            ctx, UM_ERROR_SHAPE,
+            "mask-rectangle: %lld:%lld,%lld:%lld does not lie inside the %lldx%lld pattern",
+            (long long)r.y0, (long long)y1, (long long)r.x0, (long long)x1, (long long)ky,
+            (long long)kx);
     }
     for (int64_t y = r.y0; y < y1; y++) {
         memset(mask + y * kx + r.x0, 1, (size_t)(x1 - r.x0));
@@ -57,10 +58,10 @@ static um_status add_rectangle(um_context *ctx, uint8_t *mask, int64_t ky, int64
 
 /* Where a mask image of some shape belongs. */
 typedef struct mask_frame {
-    int64_t full_y, full_x;     /* of the file */
-    int64_t crop_y, crop_x;     /* first row and column used */
-    int64_t ny, nx;             /* after the crop */
-    int64_t bin, out_y, out_x;  /* after binning */
+    int64_t full_y, full_x;    /* of the file */
+    int64_t crop_y, crop_x;    /* first row and column used */
+    int64_t ny, nx;            /* after the crop */
+    int64_t bin, out_y, out_x; /* after binning */
 } mask_frame;
 
 /* Rows and columns of the last two dimensions; leading ones are ignored. */
@@ -85,8 +86,8 @@ static bool excluded(const um_array *array, int64_t i)
     return v != 0; /* NaN too */
 }
 
-static um_status add_array(um_context *ctx, const char *key, const char *spec, const um_array *array,
-                           const mask_frame *f, uint8_t *mask)
+static um_status add_array(um_context *ctx, const char *key, const char *spec,
+                           const um_array *array, const mask_frame *f, uint8_t *mask)
 {
     int64_t ny = 0;
     int64_t nx = 0;
@@ -106,11 +107,12 @@ static um_status add_array(um_context *ctx, const char *key, const char *spec, c
         if (image) {
             snprintf(got, sizeof got, "%lldx%lld", (long long)ny, (long long)nx);
         }
-        return um_fail(ctx, UM_ERROR_SHAPE,
-                       "%s: %s: the mask is %s but must be %lldx%lld (as stored), %lldx%lld (cropped) "
-                       "or %lldx%lld (prepared), rows first; it is never transposed",
-                       key, spec, got, (long long)f->full_y, (long long)f->full_x, (long long)f->ny,
-                       (long long)f->nx, (long long)f->out_y, (long long)f->out_x);
+        return um_fail(
+            ctx, UM_ERROR_SHAPE,
+            "%s: %s: the mask is %s but must be %lldx%lld (as stored), %lldx%lld (cropped) "
+            "or %lldx%lld (prepared), rows first; it is never transposed",
+            key, spec, got, (long long)f->full_y, (long long)f->full_x, (long long)f->ny,
+            (long long)f->nx, (long long)f->out_y, (long long)f->out_x);
     }
     for (int64_t y = 0; y < f->ny; y++) {
         for (int64_t x = 0; x < f->nx; x++) {
@@ -124,8 +126,8 @@ static um_status add_array(um_context *ctx, const char *key, const char *spec, c
     return UM_OK;
 }
 
-static um_status add_file(um_context *ctx, const char *key, const char *spec, const mask_frame *frame,
-                          uint8_t *mask)
+static um_status add_file(um_context *ctx, const char *key, const char *spec,
+                          const mask_frame *frame, uint8_t *mask)
 {
     um_array *array = NULL;
     UM_TRY(um_array_read(ctx, spec, &array));
@@ -152,9 +154,9 @@ um_status um_signal_image(const um_prep *prep, const char *key, const char *spec
     } else if (!cropped && !whole) {
         status = um_fail(ctx, UM_ERROR_SHAPE,
                          "%s: %s: the image is %lldx%lld but must be %lldx%lld (as stored) or "
-                         "%lldx%lld (cropped), rows first", key, spec, (long long)ny, (long long)nx,
-                         (long long)full->ky, (long long)full->kx, (long long)prep->ky,
-                         (long long)prep->kx);
+                         "%lldx%lld (cropped), rows first",
+                         key, spec, (long long)ny, (long long)nx, (long long)full->ky,
+                         (long long)full->kx, (long long)prep->ky, (long long)prep->kx);
     }
     int64_t first = cropped ? 0 : prep->crop_ky * nx + prep->crop_kx;
     for (int64_t i = 0; status == UM_OK && i < prep->ky * prep->kx; i++) {
@@ -191,7 +193,8 @@ static um_status draw_signal(um_prep *prep, um_source *source, uint8_t *fine)
     int64_t ky = prep->ky;
     int64_t kx = prep->kx;
     if (um_recipe_has(r, UM_KEY_MASK_BEAM)) {
-        um_mask_add_ring(fine, ky, kx, (um_ring){learned->beam_y, learned->beam_x, 0, r->mask_beam_px});
+        um_mask_add_ring(fine, ky, kx,
+                         (um_ring){learned->beam_y, learned->beam_x, 0, r->mask_beam_px});
     }
     if (um_recipe_has(r, UM_KEY_MASK_OUTSIDE)) {
         um_mask_add_ring(fine, ky, kx,
@@ -211,8 +214,8 @@ static um_status draw_signal(um_prep *prep, um_source *source, uint8_t *fine)
     }
     if (um_recipe_has(r, UM_KEY_SIGNAL_MASK)) {
         const um_shape *full = &prep->source->shape;
-        mask_frame frame = {full->ky, full->kx, prep->crop_ky, prep->crop_kx, ky, kx,
-                            prep->bin_signal, prep->layout.out.ky, prep->layout.out.kx};
+        mask_frame frame = {full->ky, full->kx,         prep->crop_ky,       prep->crop_kx,      ky,
+                            kx,       prep->bin_signal, prep->layout.out.ky, prep->layout.out.kx};
         UM_TRY(add_file(prep->ctx, "signal-mask", r->values[UM_KEY_SIGNAL_MASK], &frame, fine));
     }
     return UM_OK;
@@ -279,13 +282,13 @@ um_status um_masks_navigation_fine(um_prep *prep)
     prep->learned->navigation = fine;
     if (missing) {
         add_missing(prep, fine);
-        json_object_set_new(prep->report, "missing_positions",
-                            json_integer((json_int_t)(info->shape.ny * info->shape.nx -
-                                                      info->positions_present)));
+        json_object_set_new(
+            prep->report, "missing_positions",
+            json_integer((json_int_t)(info->shape.ny * info->shape.nx - info->positions_present)));
     }
     if (um_recipe_has(r, UM_KEY_NAVIGATION_MASK)) {
         mask_frame frame = {info->shape.ny, info->shape.nx, l->crop_y0, l->crop_x0, l->in.ny,
-                            l->in.nx, l->scan_bin, l->out.ny, l->out.nx};
+                            l->in.nx,       l->scan_bin,    l->out.ny,  l->out.nx};
         UM_TRY(add_file(prep->ctx, "navigation-mask", r->values[UM_KEY_NAVIGATION_MASK], &frame,
                         fine));
     }

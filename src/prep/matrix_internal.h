@@ -10,8 +10,8 @@ struct um_matrix {
     um_prep *prep;
     um_prep_layout layout;
     um_matrix_info info;
-    int64_t block_ny, block_nx;   /* output positions per block */
-    int64_t blocks_y, blocks_x;   /* grid of blocks */
+    int64_t block_ny, block_nx; /* output positions per block */
+    int64_t blocks_y, blocks_x; /* grid of blocks */
     int64_t segment_blocks, segments;
     int64_t passes;
     char *report;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static um_status apply_range(um_context *ctx, const char *key, um_range range, int64_t ny, int64_t nx,
-                             int64_t out[4])
+static um_status apply_range(um_context *ctx, const char *key, um_range range, int64_t ny,
+                             int64_t nx, int64_t out[4])
 {
     int64_t y1 = range.y1 < 0 ? ny : range.y1;
     int64_t x1 = range.x1 < 0 ? nx : range.x1;
@@ -102,8 +102,8 @@ static um_status lay_out(um_prep *prep)
     prep->ky = signal[1];
     prep->kx = signal[3];
     UM_TRY(bin_sizes(ctx, "bin-scan", l->scan_bin, l->in.ny, l->in.nx, &l->out.ny, &l->out.nx));
-    UM_TRY(bin_sizes(ctx, "bin-signal", prep->bin_signal, prep->ky, prep->kx, &l->out.ky,
-                     &l->out.kx));
+    UM_TRY(
+        bin_sizes(ctx, "bin-signal", prep->bin_signal, prep->ky, prep->kx, &l->out.ky, &l->out.kx));
     memcpy(l->axes, info->axes, sizeof l->axes);
     const int64_t first[4] = {l->crop_y0, l->crop_x0, prep->crop_ky, prep->crop_kx};
     for (int i = 0; i < 4; i++) {
@@ -189,10 +189,11 @@ um_status um_prep_inner_pass(const um_prep *prep, um_source *source, um_level le
 /* True when a step needs to know where the direct beam is. */
 static bool needs_beam(const um_recipe *r)
 {
-    bool bright_field = um_recipe_has(r, UM_KEY_NAVIGATION_THRESHOLD) &&
-                        !isinf(r->threshold_radius_px);
+    bool bright_field =
+        um_recipe_has(r, UM_KEY_NAVIGATION_THRESHOLD) && !isinf(r->threshold_radius_px);
     return um_recipe_has(r, UM_KEY_MASK_BEAM) || um_recipe_has(r, UM_KEY_MASK_OUTSIDE) ||
-           um_recipe_has(r, UM_KEY_FRIEDEL) || r->background == UM_BACKGROUND_RADIAL || bright_field;
+           um_recipe_has(r, UM_KEY_FRIEDEL) || r->background == UM_BACKGROUND_RADIAL ||
+           bright_field;
 }
 
 /* Everything that comes from the data, in the order in which one thing needs another. */
@@ -238,7 +239,8 @@ static um_status report_dropped(um_prep *prep)
                                 (json_int_t)columns, "detector_rows", (json_int_t)ky,
                                 "detector_columns", (json_int_t)kx);
     json_object_set_new(prep->report, "dropped_by_binning", dropped);
-    um_info(prep->ctx, "binning leaves out %lld scan rows, %lld scan columns, %lld detector rows and "
+    um_info(prep->ctx,
+            "binning leaves out %lld scan rows, %lld scan columns, %lld detector rows and "
             "%lld detector columns that fill no bin",
             (long long)rows, (long long)columns, (long long)ky, (long long)kx);
     return UM_OK;

@@ -17,7 +17,7 @@ typedef struct um_prep_layout {
     um_dtype dtype; /* of the prepared patterns */
     bool identity;  /* prepared patterns are the stored ones: nothing to do but read */
     bool counts;
-    int64_t scan_bin; /* input rows and columns per output position */
+    int64_t scan_bin;         /* input rows and columns per output position */
     int64_t crop_y0, crop_x0; /* first source position used */
 } um_prep_layout;
 
@@ -33,25 +33,27 @@ int64_t um_prep_passes(const um_prep *prep); /* made while binding */
 
 /* Scratch that one worker needs for um_prep_apply, whatever the rectangle. */
 size_t um_prep_scratch_size(const um_prep *prep);
-/* Prepares the patterns of output rectangle `out` from `raw`: the source's patterns of the rectangle
- * {crop + out.y0*bin, crop + out.x0*bin, out.ny*bin, out.nx*bin} in native dtype. Thread-safe. dst gets
- * out.ny*out.nx patterns of layout.dtype. */
-um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void *scratch, void *dst);
+/* Prepares the patterns of output rectangle `out` from `raw`: the source's patterns of the
+ * rectangle {crop + out.y0*bin, crop + out.x0*bin, out.ny*bin, out.nx*bin} in native dtype.
+ * Thread-safe. dst gets out.ny*out.nx patterns of layout.dtype. */
+um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void *scratch,
+                        void *dst);
 
-/* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and what
- * binding uses for its own passes. */
+/* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and
+ * what binding uses for its own passes. */
 um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);
 /* The context a matrix was opened with. */
 um_context *um_matrix_context(const um_matrix *matrix);
 
-/* Centre (px) of the brightest blob of a mean pattern: the direct beam. A 3x3 median keeps single hot
- * pixels out; the blob is what stands above half of its height over the median of the pattern. */
+/* Centre (px) of the brightest blob of a mean pattern: the direct beam. A 3x3 median keeps single
+ * hot pixels out; the blob is what stands above half of its height over the median of the pattern.
+ */
 um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64_t kx, double *cy,
                        double *cx);
 
-/* The visitor behind um_matrix_sums(), for passes that sum up and do more in the same read: begin, pass
- * with um_sums_visitor and the job as its user (or call its functions from another visitor), finish to
- * get the sums, end in any case. */
+/* The visitor behind um_matrix_sums(), for passes that sum up and do more in the same read: begin,
+ * pass with um_sums_visitor and the job as its user (or call its functions from another visitor),
+ * finish to get the sums, end in any case. */
 typedef struct um_sums_job um_sums_job;
 extern const um_visitor um_sums_visitor;
 um_status um_sums_begin(um_matrix *matrix, um_sums_job **out);

@@ -204,8 +204,8 @@ um_status um_recipe_read(um_recipe *recipe, const char *path)
     }
     if (state.status != UM_OK) {
         char *reason = um_strdup(um_context_message(ctx));
-        um_status status = um_fail(ctx, state.status, "%s: line %d: %s", path, line,
-                                   reason != NULL ? reason : "");
+        um_status status =
+            um_fail(ctx, state.status, "%s: line %d: %s", path, line, reason != NULL ? reason : "");
         free(reason);
         return status;
     }

@@ -47,16 +47,15 @@
       "pattern before binning; a bin is excluded when any pixel of it is)")                        \
     X(UM_KEY_MASK_OUTSIDE, "mask-outside", "R_px", false,                                          \
       "exclude pixels at R or farther from the direct beam")                                       \
-    X(UM_KEY_MASK_DISC, "mask-disc", "cy,cx,r[;...]", true,                                        \
-      "exclude discs of pixels")                                                                   \
+    X(UM_KEY_MASK_DISC, "mask-disc", "cy,cx,r[;...]", true, "exclude discs of pixels")             \
     X(UM_KEY_MASK_ANNULUS, "mask-annulus", "cy,cx,r0,r1[;...]", true,                              \
       "exclude rings of pixels, r0 <= distance < r1")                                              \
     X(UM_KEY_MASK_RECTANGLE, "mask-rectangle", "y0:y1,x0:x1[;...]", true,                          \
       "exclude rectangles of pixels")                                                              \
     X(UM_KEY_MASK_AUTO, "mask-auto", "T", false,                                                   \
-      "exclude discs around blobs of the mean pattern (Laplacian of Gaussian of its "              \
-      "root, sigma 1..15 px, above the fraction T of the strongest; 0.05 is a good "               \
-      "start)")                                                                                    \
+      "exclude discs around blobs of the mean pattern (Laplacian of Gaussian of its root, "        \
+      "sigma 1..15 px) above noise and above the fraction T of the strongest; 0.05 is a good "     \
+      "start")                                                                                     \
     X(UM_KEY_SIGNAL_MASK, "signal-mask", "FILE", false,                                            \
       "exclude pixels that are not zero in an image of the detector (as stored, cropped"           \
       " or prepared)")                                                                             \
@@ -71,7 +70,7 @@ typedef enum um_recipe_number {
 #define UM_RECIPE_ENUM(number, key, value, adds, help) number,
     UM_RECIPE_LIST(UM_RECIPE_ENUM)
 #undef UM_RECIPE_ENUM
-    UM_KEY_COUNT
+        UM_KEY_COUNT
 } um_recipe_number;
 
 /* Rows y0 .. y1-1, columns x0 .. x1-1; an end of -1 is the border. */
@@ -98,15 +97,15 @@ struct um_recipe {
 
     um_range crop_scan, crop_signal;
     int64_t bin_scan, bin_signal;
-    double beam_y, beam_x; /* NaN = find it */
+    double beam_y, beam_x;                /* NaN = find it */
     double mask_beam_px, mask_outside_px; /* NaN = no such mask */
     um_ring *rings;
     size_t ring_count;
     um_range *rectangles;
     size_t rectangle_count;
     bool negative_clip, not_finite_zero;
-    double hot_sigma;    /* NaN: the value is a file */
-    double affine[6];    /* a, b, c, d, oy, ox */
+    double hot_sigma; /* NaN: the value is a file */
+    double affine[6]; /* a, b, c, d, oy, ox */
     um_center center;
     double center_radius_px, center_search_px;
     bool center_plane, center_mask;

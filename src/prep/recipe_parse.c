@@ -10,8 +10,8 @@
 static um_status refuse(um_recipe *recipe, um_recipe_number number, const char *value,
                         const char *form)
 {
-    return um_fail(recipe->ctx, UM_ERROR_ARGUMENT, "%s: %s: expected %s", um_recipe_key_name(number),
-                   value[0] != '\0' ? value : "nothing given", form);
+    return um_fail(recipe->ctx, UM_ERROR_ARGUMENT, "%s: %s: expected %s",
+                   um_recipe_key_name(number), value[0] != '\0' ? value : "nothing given", form);
 }
 
 /* Between `least` and `most` finite numbers with commas between them; the count, or -1. */
@@ -89,7 +89,8 @@ static um_status set_range(um_recipe *recipe, um_recipe_number number, const cha
                : refuse(recipe, number, value, "y0:y1,x0:x1 with y0 < y1 and x0 < x1");
 }
 
-static um_status set_bin(um_recipe *recipe, um_recipe_number number, const char *value, int64_t *out)
+static um_status set_bin(um_recipe *recipe, um_recipe_number number, const char *value,
+                         int64_t *out)
 {
     const char *text = value;
     int64_t bin = 0;
@@ -148,8 +149,7 @@ static bool add_rectangle(um_recipe *recipe, const char *text)
     if (!parse_range(text, &range)) {
         return false;
     }
-    um_range *all =
-        realloc(recipe->rectangles, (recipe->rectangle_count + 1) * sizeof *all);
+    um_range *all = realloc(recipe->rectangles, (recipe->rectangle_count + 1) * sizeof *all);
     if (all == NULL) {
         return false;
     }
@@ -224,7 +224,8 @@ static um_status set_affine(um_recipe *recipe, um_recipe_number number, const ch
     }
     double determinant = n[0] * n[3] - n[1] * n[2];
     if ((count != 2 && count != 4 && count != 6) || fabs(determinant) < 1e-6) {
-        return refuse(recipe, number, value, "sy,sx or a,b,c,d or a,b,c,d,oy,ox that can be undone");
+        return refuse(recipe, number, value,
+                      "sy,sx or a,b,c,d or a,b,c,d,oy,ox that can be undone");
     }
     memcpy(recipe->affine, n, sizeof n);
     return UM_OK;
@@ -233,8 +234,8 @@ static um_status set_affine(um_recipe *recipe, um_recipe_number number, const ch
 /* "NAME[:numbers][,plane][,mask]" */
 static um_status set_center(um_recipe *recipe, um_recipe_number number, const char *value)
 {
-    static const char *const form =
-        "cross-correlation[:radius_px[,search_px]][,plane][,mask] or com[:radius_px][,plane][,mask]";
+    static const char *const form = "cross-correlation[:radius_px[,search_px]][,plane][,mask] or "
+                                    "com[:radius_px][,plane][,mask]";
     char text[128];
     if (snprintf(text, sizeof text, "%s", value) >= (int)sizeof text) {
         return refuse(recipe, number, value, form);
@@ -260,7 +261,8 @@ static um_status set_center(um_recipe *recipe, um_recipe_number number, const ch
     }
     bool disc = strcmp(text, "cross-correlation") == 0;
     bool mass = strcmp(text, "com") == 0;
-    bool good = (disc || (mass && count < 2)) && count >= 0 && (count < 1 || (n[0] >= 0.5 && n[0] <= 4096)) &&
+    bool good = (disc || (mass && count < 2)) && count >= 0 &&
+                (count < 1 || (n[0] >= 0.5 && n[0] <= 4096)) &&
                 (count < 2 || (n[1] >= 1 && n[1] <= 512));
     if (!good) {
         return refuse(recipe, number, value, form);
@@ -275,8 +277,9 @@ static um_status set_center(um_recipe *recipe, um_recipe_number number, const ch
 
 static um_status set_background(um_recipe *recipe, um_recipe_number number, const char *value)
 {
-    static const char *const form = "dog:s1,s2 with 0 < s1 < s2 <= 120, radial-median, h-dome:h with "
-                                    "0 < h <= 1 or h-dome:Nc with N counts";
+    static const char *const form =
+        "dog:s1,s2 with 0 < s1 < s2 <= 120, radial-median, h-dome:h with "
+        "0 < h <= 1 or h-dome:Nc with N counts";
     double n[2] = {0};
     if (strcmp(value, "radial-median") == 0) {
         recipe->background = UM_BACKGROUND_RADIAL;

@@ -20,8 +20,8 @@ typedef struct shift_work {
     const float *positions;
     int64_t ny, nx;
     double middle_y, middle_x;
-    double *left;   /* scratch, ny*nx */
-    uint8_t *out;   /* outliers */
+    double *left; /* scratch, ny*nx */
+    uint8_t *out; /* outliers */
     plane planes[2];
 } shift_work;
 
@@ -124,7 +124,8 @@ static double score(const shift_work *w, int64_t i)
     return z;
 }
 
-/* Plane, outliers from it, plane without them; from the median on, so that few outliers don't tilt. */
+/* Plane, outliers from it, plane without them; from the median on, so that few outliers don't tilt.
+ */
 static um_status fit(shift_work *w)
 {
     for (int c = 0; c < 2; c++) {
@@ -135,9 +136,10 @@ static um_status fit(shift_work *w)
             }
         }
         if (n == 0) {
-            return um_fail(w->prep->ctx, UM_ERROR_VALUE,
-                           "center: no direct beam is found in any pattern: try --beam-center, or a "
-                           "larger search");
+            return um_fail(
+                w->prep->ctx, UM_ERROR_VALUE,
+                "center: no direct beam is found in any pattern: try --beam-center, or a "
+                "larger search");
         }
         w->planes[c].p[0] = median(w->left, n);
     }
@@ -214,8 +216,9 @@ static int64_t at_limit(const shift_work *w)
     double cx = given ? r->beam_x : 0.5 * (double)(w->prep->kx - 1);
     int64_t n = 0;
     for (int64_t i = 0; i < w->ny * w->nx && r->center == UM_CENTER_DISC; i++) {
-        n += measured(w, i) && (fabs((double)w->positions[2 * i] - cy) > r->center_search_px - 1 ||
-                                fabs((double)w->positions[2 * i + 1] - cx) > r->center_search_px - 1);
+        n += measured(w, i) &&
+             (fabs((double)w->positions[2 * i] - cy) > r->center_search_px - 1 ||
+              fabs((double)w->positions[2 * i + 1] - cx) > r->center_search_px - 1);
     }
     return n;
 }
@@ -240,17 +243,17 @@ static void report(um_prep *prep, const shift_work *w, const double low[2], cons
     int64_t outliers = 0;
     json_t *list = list_outliers(w, &outliers);
     int64_t limit = at_limit(w);
-    json_t *planes = json_pack("{s:[f,f,f],s:[f,f,f]}", "y", w->planes[0].p[0], w->planes[0].p[1],
-                               w->planes[0].p[2], "x", w->planes[1].p[0], w->planes[1].p[1],
-                               w->planes[1].p[2]);
+    json_t *planes =
+        json_pack("{s:[f,f,f],s:[f,f,f]}", "y", w->planes[0].p[0], w->planes[0].p[1],
+                  w->planes[0].p[2], "x", w->planes[1].p[0], w->planes[1].p[1], w->planes[1].p[2]);
     json_t *center = json_pack(
         "{s:s,s:I,s:[f,f],s:[f,f],s:o,s:[f,f],s:[f,f,f,f],s:I,s:I,s:o}", "applied",
-        prep->recipe->center_plane ? "plane" : "measured", "measured", (json_int_t)n,
-        "mean_beam", sum[0] / (double)n, sum[1] / (double)n, "std_beam",
-        sqrt(square[0] / (double)n), sqrt(square[1] / (double)n), "plane_middle_per_row_per_column",
-        planes, "robust_std_from_plane", w->planes[0].spread, w->planes[1].spread,
-        "shift_from_to_y_x", low[0], high[0], low[1], high[1], "at_limit_of_search",
-        (json_int_t)limit, "outliers", (json_int_t)outliers, "outlier_list", list);
+        prep->recipe->center_plane ? "plane" : "measured", "measured", (json_int_t)n, "mean_beam",
+        sum[0] / (double)n, sum[1] / (double)n, "std_beam", sqrt(square[0] / (double)n),
+        sqrt(square[1] / (double)n), "plane_middle_per_row_per_column", planes,
+        "robust_std_from_plane", w->planes[0].spread, w->planes[1].spread, "shift_from_to_y_x",
+        low[0], high[0], low[1], high[1], "at_limit_of_search", (json_int_t)limit, "outliers",
+        (json_int_t)outliers, "outlier_list", list);
     json_object_set_new(prep->report, "center", center);
     if (limit > 0) {
         um_warn(prep->ctx,
@@ -298,8 +301,8 @@ um_status um_learn_shifts(um_prep *prep)
     size_t positions = (size_t)(w.ny * w.nx);
     w.middle_y = 0.5 * (double)(w.ny - 1);
     w.middle_x = 0.5 * (double)(w.nx - 1);
-    um_status status = um_buffer_alloc(prep->ctx, 2 * positions, sizeof(float), "shifts",
-                                       &prep->learned->shifts);
+    um_status status =
+        um_buffer_alloc(prep->ctx, 2 * positions, sizeof(float), "shifts", &prep->learned->shifts);
     if (status == UM_OK) {
         status = um_buffer_alloc(prep->ctx, positions, sizeof *w.left, "shifts", &w.left);
     }
@@ -323,7 +326,8 @@ um_status um_learn_shifts(um_prep *prep)
 
 /* ---- applying ------------------------------------------------------------------------------- */
 
-/* One source row times the weights across: dst[x] = (1-f)*src[x+s] + f*src[x+s+1], added with weight. */
+/* One source row times the weights across: dst[x] = (1-f)*src[x+s] + f*src[x+s+1], added with
+ * weight. */
 static void add_row(float *restrict dst, const float *restrict src, int64_t kx, int64_t s, float f,
                     float weight)
 {

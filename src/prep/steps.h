@@ -6,7 +6,8 @@
 #include "recipe_internal.h"
 
 /* How far a recipe is carried out. What is learned from the data is learned on patterns prepared up
- * to the step before: an inner matrix of a lower level. Inner levels neither bin nor mask pixels. */
+ * to the step before: an inner matrix of a lower level. Inner levels neither bin nor mask pixels.
+ */
 typedef enum um_level {
     UM_LEVEL_STORED,   /* crops, finite, dark and gain */
     UM_LEVEL_REPAIRED, /* and hot pixels, affine */
@@ -21,7 +22,8 @@ typedef struct um_repair {
     int32_t from[24];
 } um_repair;
 
-/* Bilinear sample: of base, base+1 and the next row, with fractions; base < 0: comes from outside. */
+/* Bilinear sample: of base, base+1 and the next row, with fractions; base < 0: comes from outside.
+ */
 typedef struct um_sample {
     int32_t base;
     float fy, fx;
@@ -33,23 +35,25 @@ typedef struct um_gauss {
     float *weights;
 } um_gauss;
 
-/* Pixels sorted by rounded distance from the beam: ring r is order[first[r]] .. order[first[r+1]-1]. */
+/* Pixels sorted by rounded distance from the beam: ring r is order[first[r]] ..
+ * order[first[r+1]-1]. */
 typedef struct um_rings {
     int64_t count, most; /* most pixels in one ring */
     int32_t *first, *order;
 } um_rings;
 
-/* Found in the data (or given), before binning; owned by the final prep and borrowed by inner ones. */
+/* Found in the data (or given), before binning; owned by the final prep and borrowed by inner ones.
+ */
 typedef struct um_learned {
     bool beam_known;
     double beam_y, beam_x; /* direct beam after centring, px */
     float *dark, *gain;    /* ky*kx or NULL */
     um_repair *repairs;
     size_t repair_count;
-    um_sample *samples;  /* affine, ky*kx or NULL */
-    float *positions;    /* measured beam, in.ny*in.nx*2 (y, x), NaN where it can't be measured */
-    float *shifts;       /* what is applied, the same shape: pattern moves by -shift */
-    uint8_t *bars;       /* ky*kx: pixels that hold nothing real; NULL = none */
+    um_sample *samples; /* affine, ky*kx or NULL */
+    float *positions;   /* measured beam, in.ny*in.nx*2 (y, x), NaN where it can't be measured */
+    float *shifts;      /* what is applied, the same shape: pattern moves by -shift */
+    uint8_t *bars;      /* ky*kx: pixels that hold nothing real; NULL = none */
     um_gauss narrow, wide;
     um_rings rings;
     uint8_t *navigation; /* in.ny*in.nx, 1 = excluded, or NULL */
@@ -83,7 +87,8 @@ typedef struct um_scratch {
     double *sum;      /* out.ky*out.kx: of a bin of patterns */
 } um_scratch;
 
-/* prep.c: a prep of a lower level over the same source, sharing what was learned; and a matrix of it. */
+/* prep.c: a prep of a lower level over the same source, sharing what was learned; and a matrix of
+ * it. */
 um_status um_prep_inner(const um_prep *prep, um_source *source, um_level level, um_prep **out);
 um_status um_prep_inner_pass(const um_prep *prep, um_source *source, um_level level,
                              const char *stage, const um_visitor *visitor, void *user);
@@ -115,8 +120,8 @@ void um_apply_hdome(float *pattern, float height, int64_t ky, int64_t kx, const 
 void um_apply_friedel(const um_prep *prep, const float *src, float *dst);
 um_status um_learn_friedel(um_prep *prep);
 
-/* gauss.c: separable, mirror at the border (d c b a | a b c d | d c b a). `between` has ky*kx, `room`
- * um_gauss_room() entries; dst may be src. */
+/* gauss.c: separable, mirror at the border (d c b a | a b c d | d c b a). `between` has ky*kx,
+ * `room` um_gauss_room() entries; dst may be src. */
 um_status um_gauss_make(um_context *ctx, double sigma_px, um_gauss *out);
 size_t um_gauss_room(const um_gauss *gauss, int64_t ky, int64_t kx);
 void um_gauss_apply(const um_gauss *gauss, const float *src, int64_t ky, int64_t kx, float *between,

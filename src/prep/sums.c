@@ -42,8 +42,8 @@ static um_status sums_start(void *user, void **state)
     if (s == NULL) {
         return um_fail(job->ctx, UM_ERROR_MEMORY, "no memory for sums");
     }
-    um_status status = um_buffer_alloc(job->ctx, 4 * job->pixels, sizeof(double), "sums of patterns",
-                                       &s->sum);
+    um_status status =
+        um_buffer_alloc(job->ctx, 4 * job->pixels, sizeof(double), "sums of patterns", &s->sum);
     if (status != UM_OK) {
         free(s);
         return status;
@@ -273,7 +273,10 @@ um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
     job->ctx = ctx;
     job->mask = info->signal_mask;
     job->pixels = (size_t)(info->shape.ky * info->shape.kx);
-    return allocate(job, info->shape.ny * info->shape.nx);
+    int64_t positions = info->shape.ny * info->shape.nx;
+    size_t bytes = (5 * job->pixels + 2 * (size_t)positions) * sizeof(double);
+    UM_TRY(um_budget_require(ctx, bytes, "summing up"));
+    return allocate(job, positions);
 }
 
 um_sums *um_sums_finish(um_sums_job *job)

@@ -6,7 +6,7 @@
 
 typedef struct level_job {
     const um_prep *prep;
-    double *map;        /* in.ny*in.nx */
+    double *map;         /* in.ny*in.nx */
     const float *weight; /* 1 inside the aperture */
 } level_job;
 
@@ -91,7 +91,8 @@ static um_status exclude(um_prep *prep, const double *map)
         return um_fail(prep->ctx, UM_ERROR_VALUE, "navigation-threshold: no position has a value");
     }
     qsort(sorted, n, sizeof *sorted, compare_doubles);
-    double level = isnan(r->threshold_factor) ? otsu(sorted, n) : r->threshold_factor * sorted[n / 2];
+    double level =
+        isnan(r->threshold_factor) ? otsu(sorted, n) : r->threshold_factor * sorted[n / 2];
     free(sorted);
     int64_t excluded = 0;
     for (size_t i = 0; i < positions; i++) {
@@ -127,8 +128,8 @@ um_status um_learn_threshold(um_prep *prep, um_source *source)
     }
     if (status == UM_OK) {
         level_job job = {prep, map, weight};
-        status = um_prep_inner_pass(prep, source, UM_LEVEL_PREPARED, "finding positions to leave out",
-                                    &visitor, &job);
+        status = um_prep_inner_pass(prep, source, UM_LEVEL_PREPARED,
+                                    "finding positions to leave out", &visitor, &job);
     }
     if (status == UM_OK && prep->learned->navigation == NULL) {
         prep->learned->navigation = calloc(positions, 1);

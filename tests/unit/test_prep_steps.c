@@ -202,7 +202,8 @@ static void test_friedel_pairs(void **state)
     assert_true(f->info->counts);
     for (int p = 0; p < NY * NX; p++) {
         for (int i = 0; i < PIXELS; i++) {
-            double want = (double)(&counts[p][0][0])[i] + (double)(&counts[p][0][0])[PIXELS - 1 - i];
+            double want =
+                (double)(&counts[p][0][0])[i] + (double)(&counts[p][0][0])[PIXELS - 1 - i];
             assert_true(f->all[p * PIXELS + i] == want);
         }
     }
@@ -251,7 +252,7 @@ static void test_affine_identity_and_turn(void **state)
         }                                                                                          \
         f->source = memory_source(f->ctx, stored, shape, data);                                    \
         run(f);                                                                                    \
-        assert_int_equal(f->info->dtype, (stored) == UM_F64 ? UM_F32 : (stored));                    \
+        assert_int_equal(f->info->dtype, (stored) == UM_F64 ? UM_F32 : (stored));                  \
         for (int p = 0; p < NY * NX; p++) {                                                        \
             for (int i = 0; i < PIXELS; i++) {                                                     \
                 bool bad = i == 0 || i == 9 * KX + 13;                                             \
@@ -349,14 +350,28 @@ static void test_method_values_are_checked(void **state)
 {
     fixture *f = *state;
     static const char *const bad[][2] = {
-        {"center", "middle"},          {"center", "com:0"},          {"center", "com:5,6"},
-        {"center", "com,tilt"},        {"background", "dog:3,1"},    {"background", "dog:1"},
-        {"background", "h-dome:2"},    {"background", "h-dome:-1c"}, {"background", "median"},
-        {"affine", "1,2,3"},           {"affine", "1,2,2,4"},        {"affine", "0,1"},
-        {"hot-pixels", "-3"},          {"hot-pixels", ""},           {"mask-auto", "1.5"},
-        {"navigation-threshold", "bf"}, {"navigation-threshold", "bf:0.2"},
-        {"navigation-threshold", "bf-3:<1"}, {"navigation-threshold", "total:<x"},
-        {"friedel", "maybe"},          {"mask-disc", "1,2,3;4"},     {"center", "com:nan"},
+        {"center", "middle"},
+        {"center", "com:0"},
+        {"center", "com:5,6"},
+        {"center", "com,tilt"},
+        {"background", "dog:3,1"},
+        {"background", "dog:1"},
+        {"background", "h-dome:2"},
+        {"background", "h-dome:-1c"},
+        {"background", "median"},
+        {"affine", "1,2,3"},
+        {"affine", "1,2,2,4"},
+        {"affine", "0,1"},
+        {"hot-pixels", "-3"},
+        {"hot-pixels", ""},
+        {"mask-auto", "1.5"},
+        {"navigation-threshold", "bf"},
+        {"navigation-threshold", "bf:0.2"},
+        {"navigation-threshold", "bf-3:<1"},
+        {"navigation-threshold", "total:<x"},
+        {"friedel", "maybe"},
+        {"mask-disc", "1,2,3;4"},
+        {"center", "com:nan"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(um_recipe_set(f->recipe, bad[i][0], bad[i][1]), UM_ERROR_ARGUMENT);
@@ -375,10 +390,14 @@ static void test_smallest_detectors(void **state)
     fixture *f = *state;
     static const um_shape shapes[] = {{2, 2, 1, 1}, {1, 3, 1, 9}, {3, 1, 9, 1}, {1, 1, 2, 2}};
     static const char *const steps[][2] = {
-        {"center", "com"},          {"center", "cross-correlation:3,2,plane"},
-        {"background", "dog:1,50"}, {"background", "h-dome:0.5"},
-        {"background", "radial-median"}, {"friedel", "yes"},
-        {"affine", "1,1"},          {"hot-pixels", "5"},
+        {"center", "com"},
+        {"center", "cross-correlation:3,2,plane"},
+        {"background", "dog:1,50"},
+        {"background", "h-dome:0.5"},
+        {"background", "radial-median"},
+        {"friedel", "yes"},
+        {"affine", "1,1"},
+        {"hot-pixels", "5"},
         {"navigation-threshold", "total:>1.5"},
     };
     static const float data[81] = {5, 1, 2, 3, 4, 3, 2, 1, 1};

@@ -1,5 +1,5 @@
-/* The stream itself: the same bits for any threads, budget and way to read; budgets kept and refused;
- * progress, cancel and failures of visitors. */
+/* The stream itself: the same bits for any threads, budget and way to read; budgets kept and
+ * refused; progress, cancel and failures of visitors. */
 #include "prep_internal.h"
 #include "prep_source.h"
 #include "unmix/prep.h"
@@ -48,8 +48,9 @@ static void free_result(result *r)
 
 static um_source *open_source(um_context *ctx, bool integer, int block)
 {
-    um_source *source = memory_source(ctx, integer ? UM_U16 : UM_F32, (um_shape){NY, NX, KY, KX},
-                                      integer ? (const void *)values_u16 : (const void *)values_f32);
+    um_source *source =
+        memory_source(ctx, integer ? UM_U16 : UM_F32, (um_shape){NY, NX, KY, KX},
+                      integer ? (const void *)values_u16 : (const void *)values_f32);
     if (block > 0) {
         source->info.block_ny = block;
         source->info.block_nx = block + 1;
