@@ -92,6 +92,7 @@ struct cli {
     size_t group_count;
     bool json, quiet, verbose, force, help;
     double started; /* monotonic seconds */
+    json_t **capture; /* where --json goes when a command runs inside another; NULL = stdout */
     char message[1024];
 };
 
@@ -134,6 +135,7 @@ json_t *cli_json_sum(double value, bool exact);
 UM_CHECK um_status cli_check_output(cli *c, const char *path, const char *suffixes);
 /* Whether `path`, a folder, is there and writable or can be made; makes nothing. */
 UM_CHECK um_status cli_check_parent(cli *c, const char *path);
+bool cli_folder_in_use(const char *path); /* there, and not empty */
 /* Makes the folder if it is absent. */
 UM_CHECK um_status cli_check_folder(cli *c, const char *path);
 /* Writes text as PATH through PATH.part. */
@@ -147,6 +149,8 @@ UM_PRINTF(1, 2) char *cli_format(const char *format, ...); /* malloc'ed */
 double cli_seconds(void);        /* monotonic clock */
 int64_t cli_peak_bytes(void);    /* peak resident set of this process */
 char *cli_command_line(int argc, char **argv); /* quoted for a shell, malloc'ed */
+/* A line that is safe on any terminal: bytes that are no UTF-8, and controls, become '?'. Returns out. */
+const char *cli_clean(const char *line, char *out, size_t size);
 /* Help texts as sentences: capital first, full stop last. */
 void cli_sentence(const char *text, char *out, size_t size);
 /* "1.2 GB", "3.4 s": for people. */

@@ -1,7 +1,6 @@
 /* unmix image: sum, mean, max and variance patterns, virtual images and centre of mass, in one pass. */
 #include "scan.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,19 +227,6 @@ static um_status make_images(cli *c, cli_scan *scan, um_images **out)
     return status;
 }
 
-static bool folder_in_use(const char *path)
-{
-    DIR *dir = opendir(path);
-    bool used = false;
-    if (dir != NULL) {
-        for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
-            used = used || (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0);
-        }
-        closedir(dir);
-    }
-    return used;
-}
-
 static um_status write_and_tell(job *j, cli_scan *scan, const um_images *images)
 {
     char *path = cli_format("%s/images.npz", j->folder);
@@ -273,7 +259,7 @@ static um_status run(cli *c)
     um_status status = UM_OK;
     if (j.folder == NULL) {
         status = cli_fail(c, UM_ERROR_ARGUMENT, "-o DIR is needed: the folder for the pictures");
-    } else if (!c->force && folder_in_use(j.folder)) {
+    } else if (!c->force && cli_folder_in_use(j.folder)) {
         status = cli_fail(c, UM_ERROR_EXISTS, "%s: is not empty: pass --force to replace files in it",
                           j.folder);
     } else {

@@ -25,6 +25,9 @@ static const cli_option options[] = {
     {.name = "runs", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000, .preset = "1",
      .help = "Run N times with seeds S, S+1, ... and keep the best: the first from --start, the others at "
              "random unless --start is given."},
+    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
+     .help = "Where the report goes; default: beside the first result."},
+    {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
     {.name = "resume", .kind = CLI_SWITCH,
      .help = "Go on from the checkpoint of an interrupted run with the same input and options."},
     {.name = "checkpoint", .kind = CLI_FILE, .value = "FILE",
@@ -93,11 +96,20 @@ static um_status check_outputs(cli *c, nmf_job *job)
         return status;
     }
     const char *first = cli_text_at(c, "output", 0);
+    if (!cli_given(c, "no-report")) {
+        job->report = cli_given(c, "report") ? cli_format("%s", cli_text(c, "report"))
+                                             : cli_with_suffix(first, ".html");
+    } else if (cli_given(c, "report")) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other");
+    }
     if (!cli_given(c, "no-checkpoint") && job->runs == 1) {
         job->checkpoint = cli_given(c, "checkpoint") ? cli_format("%s", cli_text(c, "checkpoint"))
                                                      : cli_format("%s.checkpoint", first);
     }
     job->options.checkpoint = job->checkpoint;
+    if (job->report != NULL) {
+        status = cli_check_output(c, job->report, ".html .htm");
+    }
     return status;
 }
 
@@ -138,10 +150,10 @@ const cli_command cli_command_nmf = {
         "give evidence for, and the output says so.\n\n"
         "Convergence is judged by the projected gradient (relative to that of the empty model), and the result says whether it "
         "was reached. Errors are those of exactly the factors that are stored. Components are ordered by their "
-        "contribution to all counts.\n\n"
+        "contribution to all counts. A report for people is written beside the result.\n\n"
         "An interrupted run leaves a checkpoint and no partial result; --resume goes on from it and ends with the "
         "same result.",
-    .examples = "unmix nmf scan.hspy -o result.hspy # everything by default\n"
+    .examples = "unmix nmf scan.hspy -o result.hspy # everything by default, with a report\n"
                 "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct beam\n"
                 "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five starts\n",
     .options = options,

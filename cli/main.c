@@ -37,6 +37,7 @@ static int close_stdout(const char *name, int code)
 
 static int report_failure(cli *c, um_status status)
 {
+    char clean[2048];
     cli_progress_clear();
     const char *line = c->message;
     if (line[0] == '\0' && c->ctx != NULL) {
@@ -45,7 +46,7 @@ static int report_failure(cli *c, um_status status)
     if (line[0] == '\0') {
         line = um_status_sentence(status);
     }
-    fprintf(stderr, "unmix %s: %s\n", c->command->name, line);
+    fprintf(stderr, "unmix %s: %s\n", c->command->name, cli_clean(line, clean, sizeof clean));
     switch (status) {
     case UM_CANCELLED:
         return CLI_CANCELLED;

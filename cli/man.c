@@ -4,7 +4,20 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Text with what roff takes specially made safe. `bold` words are not marked up: plain text in, plain out. */
+/* One UTF-8 character as roff writes it; returns the bytes it took. */
+static size_t unicode(FILE *out, const char *text, size_t room)
+{
+    unsigned char first = (unsigned char)text[0];
+    size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    unsigned code = first & (0x7Fu >> bytes);
+    for (size_t i = 1; i < bytes && i < room; i++) {
+        code = code << 6 | ((unsigned char)text[i] & 0x3Fu);
+    }
+    fprintf(out, "\\[u%04X]", code);
+    return bytes;
+}
+
+/* Plain text with what roff takes specially made safe. */
 static void escaped(FILE *out, const char *text, size_t length)
 {
     bool line_start = true;
@@ -15,6 +28,8 @@ static void escaped(FILE *out, const char *text, size_t length)
         }
         if (ch == '\\') {
             fputs("\\e", out);
+        } else if ((unsigned char)ch >= 0xC0) {
+            i += unicode(out, text + i, length - i) - 1;
         } else if (ch == '-') {
             fputs("\\-", out);
         } else {

@@ -174,6 +174,11 @@ um_status nmf_job_store(nmf_job *job)
     if (status == UM_OK) {
         status = cli_save_models(c, model, cli_given(c, "lazy-safe"), job->link, job->files);
     }
+    if (status == UM_OK && job->report != NULL) {
+        um_report_options report = {.overwrite = c->force};
+        status = um_report_write(c->ctx, model, job->report, &report);
+        json_array_append_new(job->files, json_string(job->report));
+    }
     if (status == UM_OK && job->checkpoint != NULL) {
         unlink(job->checkpoint); /* it need not be there */
     }
@@ -258,6 +263,9 @@ static void say_fit(const nmf_job *job)
     for (size_t i = 0; i < json_array_size(job->files); i++) {
         cli_say(c, "%s%s", i == 0 ? "wrote        " : "             ",
                 json_string_value(json_array_get(job->files, i)));
+    }
+    if (job->report != NULL) {
+        cli_say(c, "\nOpen %s in a browser to look at the components.", job->report);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Outputs: refused early, written through PATH.part. */
 #include "cli.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,19 @@ um_status cli_check_parent(cli *c, const char *path)
     free(folder);
     free(bare);
     return status;
+}
+
+bool cli_folder_in_use(const char *path)
+{
+    DIR *dir = opendir(path);
+    bool used = false;
+    if (dir != NULL) {
+        for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+            used = used || (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0);
+        }
+        closedir(dir);
+    }
+    return used;
 }
 
 um_status cli_check_folder(cli *c, const char *path)

@@ -119,9 +119,10 @@ static void show_log(void *user, um_log_level level, const char *line)
     if (level == UM_LOG_WARNING ? c->quiet : !c->verbose) {
         return;
     }
+    char clean[2048];
     cli_progress_clear();
     fprintf(stderr, "unmix %s: %s%s\n", c->command->name, level == UM_LOG_WARNING ? "warning: " : "",
-            line);
+            cli_clean(line, clean, sizeof clean));
 }
 
 void cli_progress_start(cli *c, cli_progress_kind kind)

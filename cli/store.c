@@ -142,6 +142,42 @@ static um_status write_excluded(store *s)
     return status;
 }
 
+/* 64-bit floats without preparation: tiles are 32-bit, so these are copied straight from the source. */
+static um_status copy_as_stored(cli *c, cli_scan *scan, store *s)
+{
+    const um_source_info *info = um_source_get_info(scan->source);
+    size_t bytes = s->pattern_pixels * um_dtype_size(info->dtype);
+    char *raw = malloc(s->room * bytes);
+    char *out = malloc(s->room * s->pattern_bytes);
+    um_status status = raw != NULL && out != NULL ? UM_OK : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    for (int64_t y = 0; y < info->shape.ny && status == UM_OK; y++) {
+        for (int64_t x = 0; x < info->shape.nx && status == UM_OK;) {
+            int64_t left = info->shape.nx - x;
+            um_rect rect = {y, x, 1, left < (int64_t)s->room ? left : (int64_t)s->room};
+            if (um_context_cancelled(c->ctx)) {
+                status = cli_fail(c, UM_CANCELLED, "cancelled");
+                break;
+            }
+            status = um_source_read(scan->source, rect, raw);
+            cli_convert_values(info->dtype, raw, s->dtype, out, (size_t)rect.nx * s->pattern_pixels,
+                               &s->tally);
+            if (status == UM_OK) {
+                status = um_sink_write(s->sink, rect, out);
+            }
+            x += rect.nx;
+        }
+    }
+    free(raw);
+    free(out);
+    return status;
+}
+
+static bool wants_all_digits(const cli_scan *scan)
+{
+    return um_source_get_info(scan->source)->dtype == UM_F64 &&
+           um_recipe_text(scan->recipe)[0] == '\0';
+}
+
 static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options *options, store *s)
 {
     um_sink_spec spec = {
@@ -159,7 +195,8 @@ static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options 
     size_t share = um_context_memory(c->ctx) / 16 / (size_t)um_context_threads(c->ctx);
     size_t bytes = share < BUFFER_BYTES ? share : BUFFER_BYTES;
     s->room = bytes / s->pattern_bytes > UM_GROUP_ROWS ? bytes / s->pattern_bytes : UM_GROUP_ROWS;
-    status = um_matrix_pass(scan->matrix, "writing", &visitor, s);
+    status = wants_all_digits(scan) ? copy_as_stored(c, scan, s)
+                                    : um_matrix_pass(scan->matrix, "writing", &visitor, s);
     if (status == UM_OK) {
         status = write_excluded(s);
     }
@@ -225,6 +262,9 @@ um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options, cl
         .dtype = tiff ? UM_F32 : options->convert ? options->dtype : info->dtype,
         .pattern_pixels = (size_t)(info->shape.ky * info->shape.kx),
     };
+    if (!tiff && !npz && !options->convert && wants_all_digits(scan)) {
+        s.dtype = UM_F64;
+    }
     s.pattern_bytes = s.pattern_pixels * um_dtype_size(s.dtype);
     pthread_mutex_init(&s.lock, NULL);
     um_status status =

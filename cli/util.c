@@ -18,6 +18,40 @@ um_status cli_fail(cli *c, um_status status, const char *format, ...)
     return status;
 }
 
+/* Bytes of the UTF-8 character at text, 0 if it is none or a control character. */
+static size_t character(const char *text)
+{
+    unsigned char first = (unsigned char)text[0];
+    size_t bytes = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (first >= 0xF5 || (first >= 0x80 && first < 0xC2)) {
+        return 0;
+    }
+    for (size_t i = 1; i < bytes; i++) {
+        if (((unsigned char)text[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return first < ' ' || first == 127 ? 0 : bytes;
+}
+
+const char *cli_clean(const char *line, char *out, size_t size)
+{
+    size_t n = 0;
+    while (*line != '\0' && n + 5 < size) {
+        size_t bytes = character(line);
+        if (bytes == 0) {
+            out[n++] = '?';
+            line++;
+            continue;
+        }
+        memcpy(out + n, line, bytes);
+        n += bytes;
+        line += bytes;
+    }
+    out[n] = '\0';
+    return out;
+}
+
 void cli_warn(cli *c, const char *format, ...)
 {
     if (c->quiet) {
@@ -61,6 +95,10 @@ void cli_say(cli *c, const char *format, ...)
 
 um_status cli_print_json(cli *c, json_t *object)
 {
+    if (c->capture != NULL && object != NULL) {
+        *c->capture = object;
+        return UM_OK;
+    }
     char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(object);
     if (text == NULL) {
