@@ -57,7 +57,7 @@ python() {
     local name=$1 unmix=$2
     shift 2
     runners+=("$name=$results/$name")
-    UNMIX=$unmix stage "$name" "$venv/bin/python" -m pytest -q -p no:cacheprovider -n "$jobs" -rs \
+    UNMIX=$unmix stage "$name" "$venv/bin/python" -m pytest -q -p no:cacheprovider -n "$jobs" --dist loadfile -rs \
         --junit-xml "$results/$name/results.xml" "$@"
 }
 

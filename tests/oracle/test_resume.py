@@ -1,0 +1,89 @@
+"""A killed run leaves nothing under the final name, and --resume gives the result of a run never disturbed."""
+import random
+import signal
+import subprocess
+import time
+
+import numpy
+import pytest
+
+import reference
+
+OPTIONS = ["-k", "5", "--checkpoint-seconds", "0", "--tolerance", "1e-12", "--max-passes", "60", "--seed", "3",
+           "--threads", "1", "--start", "random"]
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("resume") / "scan.npy"
+    numpy.save(path, reference.mixture((32, 64, 40, 40), 5, counts=200, dtype="u1"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(unmix, scan, tmp_path_factory):
+    """(lines of progress, factors, loadings) of a run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed") / "r.npz"
+    done = unmix.run("nmf", scan, "-o", out, *OPTIONS, "--progress", "json")
+    assert done.returncode == 0, done.stderr
+    return len(done.stderr.splitlines()), *members(out)
+
+
+def members(path):
+    with numpy.load(path) as arrays:
+        return arrays["factors"].tobytes(), arrays["loadings"].tobytes()
+
+
+def interrupt(unmix, scan, out, lines, how, *options, delay=0.0):
+    """Starts nmf and sends the signal so many lines of progress later; the exit status."""
+    process = subprocess.Popen(
+        [unmix.path, "nmf", str(scan), "-o", str(out), *OPTIONS, *options, "--progress", "json"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    for _ in range(lines):
+        process.stderr.readline()
+    time.sleep(delay)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment(unmix, scan, undisturbed, tmp_path, seed):
+    total, factors, loadings = undisturbed
+    moments = random.Random(seed)
+    out = tmp_path / "r.npz"
+    for attempt in range(2):
+        status = interrupt(unmix, scan, out, moments.randrange(1, total // 4), signal.SIGKILL,
+                           *(["--resume"] if attempt else []), delay=moments.uniform(0, 0.01))
+        assert status == -signal.SIGKILL
+        assert not out.exists()
+    done = unmix.run("nmf", scan, "-o", out, *OPTIONS, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert members(out) == (factors, loadings)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.npz"]
+
+
+def test_resume_really_goes_on(unmix, scan, undisturbed, tmp_path):
+    """Killed half-way, resumed: it must not start over, so fewer stages are worked through."""
+    out = tmp_path / "r.npz"
+    assert interrupt(unmix, scan, out, undisturbed[0] // 2, signal.SIGKILL) == -signal.SIGKILL
+    done = unmix.run("nmf", scan, "-o", out, *OPTIONS, "--resume", "--progress", "json")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) < 0.8 * undisturbed[0]
+
+
+def test_cancelled_by_ctrl_c(unmix, scan, undisturbed, tmp_path):
+    out = tmp_path / "r.npz"
+    assert interrupt(unmix, scan, out, undisturbed[0] // 2, signal.SIGINT) == 130
+    assert not out.exists() and not list(tmp_path.glob("*.part"))
+    done = unmix.run("nmf", scan, "-o", out, *OPTIONS, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert members(out) == undisturbed[1:]
+
+
+def test_a_checkpoint_of_another_run_is_refused(unmix, scan, undisturbed, tmp_path):
+    out = tmp_path / "r.npz"
+    assert interrupt(unmix, scan, out, undisturbed[0] // 2, signal.SIGKILL) == -signal.SIGKILL
+    done = unmix.run("nmf", scan, "-o", out, *OPTIONS, "--resume", "-k", 4)
+    assert done.returncode == 2 and "checkpoint" in done.stderr
+    assert not out.exists()
