@@ -109,14 +109,16 @@ static void fit_table(um_html *html, const um_facts *f)
     open_row(html, "Method");
     um_html_say(html, "%s, k = %lld", um_model_method(f->model), (long long)f->k);
     close_row(html);
-    text_row(html, "Weights", um_facts_text(f, "weights"));
+    /* What was done, not what was asked for: "auto" tells a reader nothing. */
+    bool weighted = um_model_array(f->model, "noise_edge") != NULL;
+    text_row(html, "Weights", weighted ? "Poisson (Keenan and Kotula)" : "none");
     text_row(html, "Start", um_facts_text(f, "start"));
     text_row(html, "Components scaled to", um_facts_text(f, "normalize"));
     number_row(html, "Error ‖X − WH‖, data units", um_facts_number(f, "frobenius_error"), 6, "");
     number_row(html, "Relative error", 100 * um_facts_number(f, "relative_error"), 4, "&nbsp;%");
     number_row(html, "Weighted error", um_facts_number(f, "weighted_error"), 6, "");
     number_row(html, "Residual / counting noise", f->ratio_median, 4, " (median)");
-    number_row(html, "Gradient (KKT) of its start", um_facts_number(f, "kkt"), 2, "");
+    number_row(html, "Projected gradient (KKT), relative", um_facts_number(f, "kkt"), 2, "");
     number_row(html, "Iterations", um_facts_number(f, "iterations"), 6, "");
     number_row(html, "Passes", um_facts_number(f, "passes"), 6, "");
     number_row(html, "Reads of the file", um_facts_number(f, "reads"), 6, "");

@@ -149,7 +149,7 @@ static void warn_convergence(um_html *html, const um_facts *f)
     if (isfinite(kkt) && isfinite(tolerance)) {
         um_html_put(html, " (");
         put_number(html, kkt, 2);
-        um_html_put(html, " of its start, asked for ");
+        um_html_put(html, " of that of the empty model, asked for ");
         put_number(html, tolerance, 2);
         um_html_put(html, ")");
     }
