@@ -45,7 +45,9 @@ um_status cli_overview_store(const cli_overview *overview, um_model *model)
     um_status status =
         um_model_set_array(model, "variance_pattern", 2, pattern, images->variance_pattern);
     if (status == UM_OK && images->apertures > 0) {
-        status = um_model_set_array(model, "virtual_bright_field", 2, map, images->virtual_map[0]);
+        bool bright = strcmp(images->aperture[0].name, "bright_field") == 0;
+        status = um_model_set_array(model, bright ? "virtual_bright_field" : "virtual_dark_field", 2,
+                                    map, images->virtual_map[0]); /* dark where the beam is masked */
     }
     return status;
 }

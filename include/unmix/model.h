@@ -41,7 +41,8 @@ UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const ui
  *   error, kkt_history (passes),
  *   explained_variance, explained_variance_ratio (SVD), component_contribution (k)
  *   sum_pattern, mean_pattern, max_pattern, variance_pattern (ky, kx),
- *   virtual_bright_field (ny, nx), residual_map (ny, nx) relative rms residual of each pattern,
+ *   virtual_bright_field (ny, nx), or virtual_dark_field (ny, nx) the ring around a beam that is masked,
+ *   residual_map (ny, nx) relative rms residual of each pattern,
  *   residual_map_expected (ny, nx) what counting noise alone would give, residual_map_weighted (ny, nx)
  *   mean squared residual in units of counting noise (Poisson weights only), residual_pattern (ky, kx)
  *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx).

@@ -123,30 +123,22 @@ void um_section_fit(um_html *html, const um_facts *f)
     um_html_put(html, "</div>\n</section>\n");
 }
 
-static void name_pairs(um_html *html, const um_facts *f)
+static void name_groups(um_html *html, const um_facts *f)
 {
-    static const double ALIKE = 0.9;
-    int told = 0;
-    for (int64_t a = 0; a < f->k; a++) {
-        for (int64_t b = a + 1; b < f->k && told < 20; b++) {
-            double patterns = f->pattern_cosine[a * f->k + b];
-            double loadings = f->loading_cosine[a * f->k + b];
-            if (patterns > ALIKE || loadings > ALIKE) {
-                um_html_format(html,
-                               "%s<li>Components %lld and %lld: %s (cosine %.3f)%s.</li>\n",
-                               told == 0 ? "<ul>\n" : "", (long long)(a + 1), (long long)(b + 1),
-                               patterns > ALIKE ? "nearly the same pattern"
-                                                : "nearly the same map, so perhaps one phase in two "
-                                                  "parts",
-                               patterns > ALIKE ? patterns : loadings,
-                               patterns > ALIKE && loadings > ALIKE ? ", and nearly the same map"
-                                                                    : "");
-                told++;
-            }
-        }
+    um_html list = {.ctx = html->ctx};
+    int told = um_alike_put(&list, f->pattern_cosine, f->k, "<li>Nearly the same pattern: ",
+                            ".</li>\n");
+    told += um_alike_put(&list, f->loading_cosine, f->k,
+                         "<li>Nearly the same map, so perhaps one phase in parts: ", ".</li>\n");
+    if (told > 0) {
+        um_html_put(html, "<ul>\n");
+        um_html_put(html, list.text);
+        um_html_put(html, "</ul>\n");
+    } else {
+        um_html_put(html, "<p>No two components are alike (no cosine above 0.9).</p>\n");
     }
-    um_html_put(html, told > 0 ? "</ul>\n" : "<p>No two components are alike (no cosine above 0.9)."
-                                             "</p>\n");
+    html->failed = html->failed || list.failed;
+    um_html_free(&list);
 }
 
 void um_section_similarity(um_html *html, const um_facts *f)
@@ -155,7 +147,7 @@ void um_section_similarity(um_html *html, const um_facts *f)
         return;
     }
     um_html_put(html, "<section>\n<h2>Are components alike?</h2>\n");
-    name_pairs(html, f);
+    name_groups(html, f);
     um_html_put(html, "<div class=\"figures\">\n<figure>\n");
     um_chart_matrix(html, f->pattern_cosine, f->k, "Cosines between patterns");
     caption(html, "Cosine between patterns (1: the same).");

@@ -70,7 +70,8 @@ um_status um_section_overview(um_html *html, const um_facts *f)
     const double *most = um_facts_array(f, "max_pattern", f->pixels);
     const double *field = um_facts_array(f, "virtual_bright_field", f->positions);
     const double *sum = um_facts_array(f, "sum_map", f->positions);
-    if (mean == NULL && most == NULL && field == NULL && sum == NULL) {
+    const double *dark = um_facts_array(f, "virtual_dark_field", f->positions);
+    if (mean == NULL && most == NULL && dark == NULL && field == NULL && sum == NULL) {
         return UM_OK;
     }
     um_html_put(html, "<section>\n<h2>The scan</h2>\n<div class=\"figures\">\n");
@@ -78,6 +79,7 @@ um_status um_section_overview(um_html *html, const um_facts *f)
                         "Mean pattern."));
     UM_TRY(put_overview(html, f, most, true, "Maximum of every pixel over all positions."));
     UM_TRY(put_overview(html, f, field, false, "Virtual bright field."));
+    UM_TRY(put_overview(html, f, dark, false, "Virtual dark field: the ring around the masked beam."));
     UM_TRY(put_overview(html, f, sum, false, "Counts of each pattern that were used."));
     um_html_put(html, "</div>\n</section>\n");
     return UM_OK;
@@ -133,8 +135,8 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     p.style.log_scale = !f->is_svd;
     p.style.log_floor = range->floor;
     p.style.color_bar = f->is_svd;
-    p.box_width = f->shape.ky == 1 ? 560 : 270;
-    p.box_height = 270;
+    p.box_width = f->shape.ky == 1 ? 560 : 250;
+    p.box_height = 250;
     snprintf(alt, sizeof alt, "Pattern of component %lld", (long long)(c + 1));
     p.alt = alt;
     open_figure(html);
@@ -147,7 +149,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     w.style.color_bar = true;
     w.style.color_label = loading_label(f);
     w.box_width = strip ? 800 : 270;
-    w.box_height = 270;
+    w.box_height = 250;
     snprintf(alt, sizeof alt, "Loading map of component %lld", (long long)(c + 1));
     w.alt = alt;
     open_figure(html);

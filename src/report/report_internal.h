@@ -109,6 +109,11 @@ json_t *um_facts_find(const um_facts *facts, const char *key);
 double um_facts_number(const um_facts *facts, const char *key); /* NaN if none */
 const char *um_facts_text(const um_facts *facts, const char *key); /* NULL if none */
 
+/* Names groups of components whose cosines are above 0.9, each between `before` and `after` (markup).
+ * Returns the number of groups. */
+int um_alike_put(um_html *html, const double *cosine, int64_t k, const char *before,
+                 const char *after);
+
 /* ---- sections, each silent when it has nothing to show -------------------------------------------- */
 
 void um_section_verdict(um_html *html, const um_facts *facts);

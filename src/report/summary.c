@@ -117,6 +117,7 @@ static void fit_table(um_html *html, const um_facts *f)
     number_row(html, "Error ‖X − WH‖, data units", um_facts_number(f, "frobenius_error"), 6, "");
     number_row(html, "Relative error", 100 * um_facts_number(f, "relative_error"), 4, "&nbsp;%");
     number_row(html, "Weighted error", um_facts_number(f, "weighted_error"), 6, "");
+    number_row(html, "Weighted squares / counting noise", um_facts_number(f, "noise_ratio"), 5, "");
     number_row(html, "Residual / counting noise", f->ratio_median, 4, " (median)");
     number_row(html, "Projected gradient (KKT), relative", um_facts_number(f, "kkt"), 2, "");
     number_row(html, "Iterations", um_facts_number(f, "iterations"), 6, "");
@@ -216,7 +217,7 @@ void um_section_provenance(um_html *html, const um_facts *f)
     json_t *input = json_object_get(f->provenance, "input");
     const char *digest = json_string_value(json_object_get(input, "digest"));
     if (digest != NULL) {
-        um_html_put(html, "<p>Digest of the input (SHA-256): <code>");
+        um_html_put(html, "<p>Digest of the input (SHA-256): <code class=\"wrap\">");
         um_html_text(html, digest);
         um_html_put(html, "</code></p>\n");
     }

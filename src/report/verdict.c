@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const double ALIKE = 0.9; /* cosine from which two components are called alike */
-
 static void put_percent(um_html *html, double fraction)
 {
     char text[32];
@@ -57,6 +55,12 @@ static void say_fit(um_html *html, const um_facts *f)
             put_percent(html, f->beyond_noise);
             um_html_put(html, " of the squared residual is beyond counting noise.");
         }
+    }
+    double weighted = um_facts_number(f, "noise_ratio");
+    if (isfinite(weighted)) {
+        um_html_put(html, " Weighted as counts, the squared residual is ");
+        put_number(html, weighted, 4);
+        um_html_put(html, " of what counting noise gives.");
     }
     um_html_put(html, "</p>\n");
 }
@@ -113,31 +117,33 @@ static void warn_alike(um_html *html, const um_facts *f)
     if (f->is_svd) {
         return;
     }
-    int told = 0;
-    int64_t pairs = 0;
-    for (int64_t a = 0; a < f->k; a++) {
-        for (int64_t b = a + 1; b < f->k; b++) {
-            pairs += f->pattern_cosine[a * f->k + b] > ALIKE;
-        }
-    }
-    if (pairs == 0) {
+    um_alike_put(html, f->pattern_cosine, f->k,
+                 "<li><b>Components with nearly the same pattern:</b> ",
+                 ". One crystal may be split by bending or thickness, k may be too large, or a part "
+                 "that all share (beam, background) dominates.</li>\n");
+}
+
+/* Weighted as counts, singular values below sqrt(N) + sqrt(M) cannot be told from noise. */
+static void warn_k(um_html *html, const um_facts *f)
+{
+    int64_t count = 0;
+    int64_t edges = 0;
+    const double *values = um_facts_series(f, "singular_values", &count);
+    const double *edge = um_facts_series(f, "noise_edge", &edges);
+    if (values == NULL || edge == NULL || !(edge[0] > 0)) {
         return;
     }
-    um_html_format(html, "<li><b>%s nearly the same pattern:</b> ",
-                   pairs == 1 ? "Two components have" : "Pairs of components have");
-    for (int64_t a = 0; a < f->k; a++) {
-        for (int64_t b = a + 1; b < f->k && told < 12; b++) {
-            if (f->pattern_cosine[a * f->k + b] > ALIKE) {
-                um_html_format(html, "%s%lld and %lld (cosine %.3f)", told > 0 ? ", " : "",
-                               (long long)(a + 1), (long long)(b + 1),
-                               f->pattern_cosine[a * f->k + b]);
-                told++;
-            }
-        }
+    int64_t above = 0;
+    while (above < count && values[above] > edge[0]) {
+        above++;
     }
-    um_html_format(html, "%s. One crystal may be split by bending or thickness, k may be too "
-                         "large, or a part that all share (beam, background) dominates.</li>\n",
-                   pairs > told ? " and more" : "");
+    if (above < f->k) {
+        um_html_format(html,
+                       "<li><b>k = %lld is more than the data hold.</b> Only %lld singular value%s "
+                       "above the edge of counting noise: some components are noise, or one state "
+                       "split in several.</li>\n",
+                       (long long)f->k, (long long)above, above == 1 ? " stands" : "s stand");
+    }
 }
 
 static void warn_convergence(um_html *html, const um_facts *f)
@@ -195,6 +201,7 @@ static void put_warnings(um_html *html, const um_facts *f)
         warn_convergence(html, f);
     }
     warn_alike(html, f);
+    warn_k(html, f);
     if (f->beyond_noise > 0.1 || f->ratio_above > 0.05) {
         warn_residual(html, f);
     }

@@ -238,6 +238,31 @@ static void an_open_beam_is_told(void **state)
     um_context_free(ctx);
 }
 
+static void components_too_many_are_told(void **state)
+{
+    (void)state;
+    um_context *ctx = new_context();
+    um_model *model = make_model(ctx, 6, (um_shape){4, 6, 32, 30}, 0);
+    double values[] = {10, 5, 0.9, 0.8, 0.8, 0.8, 0.8};
+    double edge = 1;
+    assert_int_equal(um_model_set_array(model, "singular_values", 1, (int64_t[]){7}, values), UM_OK);
+    assert_int_equal(um_model_set_array(model, "noise_edge", 0, NULL, &edge), UM_OK);
+    /* 2 = 3 = 4, and 1 = 6 */
+    float *h = um_model_factors(model);
+    memcpy(h + 2 * 960, h + 960, 960 * sizeof *h);
+    memcpy(h + 3 * 960, h + 960, 960 * sizeof *h);
+    memcpy(h + 5 * 960, h, 960 * sizeof *h);
+    char *page = report_of(ctx, model, NULL);
+    check_structure(page);
+    assert_non_null(strstr(page, "k = 6 is more than the data hold"));
+    assert_non_null(strstr(page, "Only 2 singular values stand"));
+    assert_non_null(strstr(page, "1 and 6 (cosine 1.000)"));
+    assert_non_null(strstr(page, "2–4 (cosine 1.000)"));
+    free(page);
+    um_model_free(model);
+    um_context_free(ctx);
+}
+
 static void what_went_wrong_is_told(void **state)
 {
     (void)state;
@@ -333,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_page_stands_alone),
         cmocka_unit_test(words_from_outside_are_escaped),
         cmocka_unit_test(an_open_beam_is_told),
+        cmocka_unit_test(components_too_many_are_told),
         cmocka_unit_test(what_went_wrong_is_told),
         cmocka_unit_test(odd_shapes_and_missing_things_do_no_harm),
         cmocka_unit_test(an_existing_file_is_kept),
