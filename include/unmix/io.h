@@ -81,7 +81,7 @@ typedef struct um_sink_spec {
     um_axis axes[4];
     const char *title;       /* may be NULL */
     const char *metadata;    /* JSON object to keep with the data, may be NULL */
-    const char *compression; /* NULL/"none", "gzip", "lz4", "blosc", "bitshuffle" (.hspy only) */
+    const char *compression; /* of .hspy: NULL = "gzip", "none", "lz4", "blosc", "bitshuffle" */
     bool overwrite;          /* replace an existing file */
 } um_sink_spec;
 

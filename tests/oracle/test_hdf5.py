@@ -205,3 +205,77 @@ def test_damaged_chunks_never_crash(unmix, tmp_path, codec):
         (tmp_path / "b.h5").write_bytes(bad)
         done = unmix.run("convert", tmp_path / "b.h5", tmp_path / "b.npy", "--force")
         assert done.returncode in (0, 1), (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "blosc", "bitshuffle"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
+def test_what_unmix_writes(unmix, tmp_path, compression, dtype):
+    data = counts(dtype, (5, 7, 120, 111))  # several patterns to a chunk, edge chunks, odd sizes
+    np.save(tmp_path / "a.npy", data)
+    unmix("convert", tmp_path / "a.npy", tmp_path / "a.hspy", "--compression", compression)
+    with h5py.File(tmp_path / "a.hspy") as f:
+        d = next(iter(f["Experiments"].values()))["data"]
+        assert d.dtype == data.dtype and d.chunks is not None
+        assert d[...].tobytes() == data.tobytes()
+    read = as_read(unmix, tmp_path / "a.hspy", tmp_path / "b.npy")
+    assert read.tobytes() == data.tobytes()
+
+
+REFERENCE = [  # ../shared/data/README.md
+    ("fpd/FPD_HDF5.hdf5", "fpd", "uint16", (16, 16, 256, 256), 1304983),
+    ("sped-ag/SPED_Ag_labels_sum_signal.hspy", "hspy", "uint32", (1, 5, 112, 112),
+     10111356683 + 1405621529 + 1604248949 + 45237439955 + 41158070054),
+    ("hspy/tvips_sped_2x2.hspy", "hspy", "uint16", (2, 2, 256, 256), None),
+    ("hspy/example1_v1.0.hdf5", "hspy", "float64", (1, 1, 1, 21), 104070),
+    ("hspy/example1_v1.1.hdf5", "hspy", "float64", (1, 1, 1, 21), 104070),
+    ("hspy/example1_v1.2.hdf5", "hspy", "float64", (1, 1, 1, 21), 104070),
+    ("hspy/example2_v2.2.hspy", "hspy", "float64", (1, 1, 10, 10), None),
+    ("hspy/example2_v3.1.hspy", "hspy", "int32", (1, 1, 16, 16), None),
+    ("hspy/with_lists_etc.hdf5", "hspy", "float64", (1, 1, 1, 10), None),
+    ("emd/py4DSTEM_size2x3x4x5.h5", "emd", "float32", (2, 3, 4, 5), 28255.8762),
+    ("emd/Si100_4D.emd", "emd", "float32", (11, 11, 8, 8), 110.668392),
+]
+
+
+@pytest.mark.parametrize("name,kind,dtype,shape,total", REFERENCE, ids=[r[0] for r in REFERENCE])
+def test_real_files(unmix, shared, tmp_path, name, kind, dtype, shape, total):
+    info = unmix("info", shared / name)
+    assert (info["format"], info["dtype"], tuple(info["shape"])) == (kind, dtype, shape)
+    read = as_read(unmix, shared / name, tmp_path / "a.npy")
+    if total is not None:
+        assert read.sum(dtype="f8") == pytest.approx(total, rel=1e-8)
+    with h5py.File(shared / name) as f:
+        stored = f[info["metadata"]["dataset"]][...]
+    assert np.array_equal(read.reshape(stored.shape), stored.astype(read.dtype))
+
+
+def test_both_scans_of_one_file(unmix, shared, tmp_path):
+    """Prismatic: the table's sum is that of both depths; the second is opened by its path."""
+    path = f"{shared}/emd/Si100_4D.emd:/4DSTEM_simulation/data/datacubes/CBED_array_depth000"
+    sums = [as_read(unmix, f"{path}{i}", tmp_path / "a.npy").sum(dtype="f8") for i in (0, 1)]
+    assert sum(sums) == pytest.approx(221.275704, rel=1e-8)
+
+
+AXES = [
+    ("fpd/FPD_HDF5.hdf5", (5.4826, 0, "nm"), (1, 0, "")),
+    ("emd/py4DSTEM_size2x3x4x5.h5", (0.126796875, 0, "nm"), (0.044251566616087125, 0, "1/Å")),
+    ("emd/Si100_4D.emd", (0.5, 0, "nm"), (0.18416205, -0.73664826, "1/nm")),
+    ("sped-ag/SPED_Ag_labels_sum_signal.hspy", (1, 0, ""), (0.02672830388, -1.4967850177, "1/Å")),
+    ("hspy/tvips_sped_2x2.hspy", (2, 200, "nm"), (0.01261, -1.61408, "1/Å")),
+]
+
+
+@pytest.mark.parametrize("name,scan,detector", AXES, ids=[a[0] for a in AXES])
+def test_real_calibrations(unmix, shared, name, scan, detector):
+    axes = unmix("info", shared / name)["axes"]
+    for axis, (scale, offset, units) in zip(axes, (scan, scan, detector, detector)):
+        assert axis["scale"] == pytest.approx(scale, rel=1e-5)
+        assert axis["offset"] == pytest.approx(offset, rel=1e-6, abs=1e-7)
+        assert axis["units"] in ((units,) if units else ("", "px"))
+
+
+def test_sums_stored_in_the_fpd_file(unmix, shared, tmp_path):
+    read = as_read(unmix, shared / "fpd/FPD_HDF5.hdf5", tmp_path / "a.npy")
+    with h5py.File(shared / "fpd/FPD_HDF5.hdf5") as f:
+        assert np.array_equal(read.sum((0, 1), "u8"), f["fpd_expt/fpd_sum_dif/data"][...])
+        assert np.array_equal(read.sum((2, 3), "u8"), f["fpd_expt/fpd_sum_im/data"][...])

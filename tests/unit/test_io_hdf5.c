@@ -95,7 +95,8 @@ static void expect_rect(um_source *source, um_rect rect)
 static void sink_and_source_agree(void **state)
 {
     (void)state;
-    static const char *const compressions[] = {NULL, "gzip"};
+    static const char *const compressions[] = {NULL, "none", "gzip", "lz4", "blosc",
+                                               "bitshuffle"};
     const um_shape s = {5, 7, 6, 11};
     const char *file = in_folder("scan.hspy");
     for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++) {
@@ -126,6 +127,19 @@ static void sink_and_source_agree(void **state)
     unlink(file);
 }
 
+static void unknown_compression_is_refused(void **state)
+{
+    (void)state;
+    const char *file = in_folder("no.hspy");
+    um_sink_spec spec = scan_spec((um_shape){2, 2, 4, 4}, UM_U16);
+    spec.compression = "rar";
+    um_sink *sink = NULL;
+    assert_int_equal(um_sink_create(ctx, file, &spec, &sink), UM_ERROR_ARGUMENT);
+    assert_non_null(strstr(um_context_message(ctx), "bitshuffle"));
+    assert_int_not_equal(access(file, F_OK), 0);
+    assert_int_equal(um_context_memory_in_use(ctx), 0);
+}
+
 static void abandoned_sink_leaves_nothing(void **state)
 {
     (void)state;
@@ -141,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sink_and_source_agree),
+        cmocka_unit_test(unknown_compression_is_refused),
         cmocka_unit_test(abandoned_sink_leaves_nothing),
     };
     return cmocka_run_group_tests_name("io_hdf5", tests, start, stop);
