@@ -216,6 +216,7 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     source->state = mib;
     UM_TRY(um_mib_layout_find(ctx, probe->path, &header, &mib->layout));
     UM_TRY(um_mib_series_open(ctx, probe->path, &header, mib));
+    um_mib_series_advise(mib, POSIX_FADV_RANDOM);
     UM_TRY(um_mib_frame_header(ctx, mib, mib->frames - 1, &last));
     info->dtype = mib->layout.dtype;
     info->shape.ky = mib->layout.ky;
@@ -227,6 +228,7 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     }
     json_decref(side);
     UM_TRY(status);
+    um_mib_series_advise(mib, POSIX_FADV_SEQUENTIAL);
     um_axes_default(info->axes, info->shape);
     info->block_ny = 1;
     info->block_nx = info->shape.nx;

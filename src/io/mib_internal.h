@@ -66,6 +66,8 @@ typedef struct um_mib {
 um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_header *header,
                              um_mib *mib);
 void um_mib_series_close(um_mib *mib);
+/* Tells the system how the files will be read: POSIX_FADV_RANDOM while only headers are looked at. */
+void um_mib_series_advise(const um_mib *mib, int advice);
 /* Reads the header of a frame of the series. */
 um_status um_mib_frame_header(um_context *ctx, const um_mib *mib, int64_t frame,
                               um_mib_header *out);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Headers that are read at most: enough for several lines of any scan. */
-enum { LOOK = 20000 };
+/* Headers that are read at most: two lines and more of any usual scan, and at most as many seeks. */
+enum { LOOK = 4096 };
 
 static int64_t side_number(const json_t *side, const char *key)
 {

@@ -190,13 +190,19 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
     for (int i = 0; i < mib->count; i++) {
         mib->files[i].first = mib->frames;
         mib->frames += mib->files[i].frames;
-        posix_fadvise(mib->files[i].fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
     if (mib->count > 1) {
         um_info(ctx, "%s: read as one scan with %d more files that carry on its frame numbers",
                 path, mib->count - 1);
     }
     return UM_OK;
+}
+
+void um_mib_series_advise(const um_mib *mib, int advice)
+{
+    for (int i = 0; i < mib->count; i++) {
+        posix_fadvise(mib->files[i].fd, 0, 0, advice);
+    }
 }
 
 void um_mib_series_close(um_mib *mib)
