@@ -3,6 +3,7 @@
 
 #include <ini.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -61,6 +62,33 @@ void um_recipe_free(um_recipe *recipe)
     free(recipe);
 }
 
+/* A copy without blanks at the ends and, in lists, around ';': INI files take " ;" for a comment.
+ */
+static char *tidy(const char *value, bool list)
+{
+    while (isspace((unsigned char)*value)) {
+        value++;
+    }
+    char *text = um_strdup(value);
+    size_t n = 0;
+    for (size_t i = 0; text != NULL && text[i] != '\0'; i++) {
+        while (list && text[i] == ';' && n > 0 && isspace((unsigned char)text[n - 1])) {
+            n--;
+        }
+        bool blank = list && isspace((unsigned char)text[i]) && n > 0 && text[n - 1] == ';';
+        if (!blank) {
+            text[n++] = text[i];
+        }
+    }
+    while (n > 0 && isspace((unsigned char)text[n - 1])) {
+        n--;
+    }
+    if (text != NULL) {
+        text[n] = '\0';
+    }
+    return text;
+}
+
 static um_status keep_value(um_recipe *recipe, int number, const char *value)
 {
     char *old = recipe->values[number];
@@ -71,6 +99,28 @@ static um_status keep_value(um_recipe *recipe, int number, const char *value)
     free(old);
     recipe->values[number] = text;
     return UM_OK;
+}
+
+static um_status set_value(um_recipe *recipe, int number, const char *value)
+{
+    char *text = tidy(value, adds_up[number]);
+    if (text == NULL) {
+        return um_fail(recipe->ctx, UM_ERROR_MEMORY, "no memory for a recipe");
+    }
+    um_status status = UM_OK;
+    if (strstr(text, " ;") != NULL || strstr(text, "\t;") != NULL) {
+        status = um_fail(recipe->ctx, UM_ERROR_ARGUMENT,
+                         "%s: %s: a blank before ';' starts a comment in recipes: rename the file",
+                         keys[number].key, text);
+    }
+    if (status == UM_OK) {
+        status = um_recipe_parse(recipe, (um_recipe_number)number, text);
+    }
+    if (status == UM_OK) {
+        status = keep_value(recipe, number, text);
+    }
+    free(text);
+    return status;
 }
 
 static int find_key(const char *key)
@@ -117,8 +167,7 @@ um_status um_recipe_set(um_recipe *recipe, const char *key, const char *value)
     free(recipe->text);
     recipe->text = NULL;
     if (keys[number].value != NULL) {
-        UM_TRY(um_recipe_parse(recipe, (um_recipe_number)number, value));
-        return keep_value(recipe, number, value);
+        return set_value(recipe, number, value);
     }
     int on = parse_switch(value);
     if (on < 0) {
@@ -225,6 +274,22 @@ um_status um_recipe_read(um_recipe *recipe, const char *path)
     return UM_OK;
 }
 
+/* Adds "key = value" to a text, one line for each part of a list: lines of INI files are short. */
+static char *add_lines(char *text, int number, const char *value)
+{
+    for (;;) {
+        size_t length = adds_up[number] ? strcspn(value, ";") : strlen(value);
+        char *longer = um_format("%s%s = %.*s\n", text != NULL ? text : "[prep]\n",
+                                 keys[number].key, (int)length, value);
+        free(text);
+        text = longer;
+        if (text == NULL || value[length] == '\0') {
+            return text;
+        }
+        value += length + 1;
+    }
+}
+
 const char *um_recipe_text(um_recipe *recipe)
 {
     if (recipe->text != NULL) {
@@ -232,15 +297,11 @@ const char *um_recipe_text(um_recipe *recipe)
     }
     char *text = NULL;
     for (int i = 0; i < UM_KEY_COUNT; i++) {
-        if (recipe->values[i] == NULL) {
-            continue;
-        }
-        char *longer = um_format("%s%s = %s\n", text != NULL ? text : "[prep]\n", keys[i].key,
-                                 recipe->values[i]);
-        free(text);
-        text = longer;
-        if (text == NULL) {
-            return "";
+        if (recipe->values[i] != NULL) {
+            text = add_lines(text, i, recipe->values[i]);
+            if (text == NULL) {
+                return "";
+            }
         }
     }
     recipe->text = text;

@@ -347,7 +347,7 @@ static void test_recipe_text_round_trip(void **state)
     assert_string_equal(um_recipe_text(f->recipe), "");
     set(f, "bin-signal", "4");
     set(f, "mask-disc", "1,2,3");
-    set(f, "mask-disc", "4,5,6;7,8,9");
+    set(f, "mask-disc", " 4,5,6 ; 7,8,9 "); /* " ;" would be a comment in the file */
     char path[] = "/tmp/unmix_recipe_XXXXXX";
     int fd = mkstemp(path);
     FILE *file = fdopen(fd, "w");
@@ -357,7 +357,9 @@ static void test_recipe_text_round_trip(void **state)
     assert_int_equal(um_recipe_create(f->ctx, &again), UM_OK);
     assert_int_equal(um_recipe_read(again, path), UM_OK);
     assert_string_equal(um_recipe_text(f->recipe), um_recipe_text(again));
-    assert_non_null(strstr(um_recipe_text(again), "mask-disc = 1,2,3;4,5,6;7,8,9"));
+    assert_non_null(strstr(um_recipe_text(again), "mask-disc = 1,2,3\nmask-disc = 4,5,6\n"));
+    assert_non_null(strstr(um_recipe_text(again), "7,8,9\n"));
+    assert_int_equal(um_recipe_set(again, "dark", "a ;b.npy"), UM_ERROR_ARGUMENT);
     um_recipe_free(again);
     file = fopen(path, "w");
     fputs("[prep]\nbin-signal = 2\nbin-sginal = 3\n", file);
