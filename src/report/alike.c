@@ -43,9 +43,9 @@ static void put_members(um_html *html, const int64_t *group, int64_t k, int64_t 
         }
         end = end - c >= 2 ? end : c;
         um_html_put(html, c == wanted ? "" : end == last ? " and " : ", ");
-        um_html_format(html, "%lld", (long long)(c + 1));
+        um_html_format(html, "%lld", (long long)c);
         if (end > c) {
-            um_html_format(html, "–%lld", (long long)(end + 1));
+            um_html_format(html, "–%lld", (long long)end);
         }
         c = end;
     }

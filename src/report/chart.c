@@ -339,7 +339,7 @@ void um_chart_matrix(um_html *html, const double *values, int64_t k, const char 
     for (int64_t i = 0; i < k; i++) {
         double middle = ((double)i + 0.5) * cell;
         char number[24];
-        snprintf(number, sizeof number, "%lld", (long long)(i + 1));
+        snprintf(number, sizeof number, "%lld", (long long)i);
         put_text(html, left - 6, top + middle + 4.5, "end", number);
         put_text(html, left + middle, top - 6, "middle", number);
         for (int64_t j = 0; j < k; j++) {

@@ -126,7 +126,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     um_html_format(html,
                    "<article class=\"component%s\">\n<h3>Component %lld <span>· %s&nbsp;%% of %s"
                    "</span></h3>\n",
-                   strip ? " strip" : "", (long long)(c + 1), share,
+                   strip ? " strip" : "", (long long)c, share,
                    f->is_svd ? "the variance" : "the modelled counts");
     um_figure p = calibrated(f, pattern, true);
     p.style.colors = f->is_svd ? UM_COLORS_DIVERGING : UM_COLORS_MAGMA;
@@ -137,7 +137,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     p.style.color_bar = f->is_svd;
     p.box_width = f->shape.ky == 1 ? 560 : 250;
     p.box_height = 250;
-    snprintf(alt, sizeof alt, "Pattern of component %lld", (long long)(c + 1));
+    snprintf(alt, sizeof alt, "Pattern of component %lld", (long long)c);
     p.alt = alt;
     open_figure(html);
     UM_TRY(um_figure_picture(html, &p));
@@ -150,7 +150,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     w.style.color_label = loading_label(f);
     w.box_width = strip ? 800 : 270;
     w.box_height = 250;
-    snprintf(alt, sizeof alt, "Loading map of component %lld", (long long)(c + 1));
+    snprintf(alt, sizeof alt, "Loading map of component %lld", (long long)c);
     w.alt = alt;
     open_figure(html);
     UM_TRY(um_figure_picture(html, &w));
@@ -204,9 +204,9 @@ static um_status put_fractions(um_html *html, const um_facts *f)
             w.box_width = 150;
             w.box_height = 150;
             char alt[64];
-            snprintf(alt, sizeof alt, "Fraction map of component %lld", (long long)(c + 1));
+            snprintf(alt, sizeof alt, "Fraction map of component %lld", (long long)c);
             w.alt = alt;
-            um_html_format(html, "<div><span>%lld</span>", (long long)(c + 1));
+            um_html_format(html, "<div><span>%lld</span>", (long long)c);
             status = um_figure_picture(html, &w);
             um_html_put(html, "</div>\n");
         }

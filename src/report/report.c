@@ -46,7 +46,13 @@ static void put_head(um_html *html, const um_facts *f)
         um_html_put(html, " · ");
         um_html_text(html, path);
     }
-    um_html_put(html, "</p>\n</header>\n<main>\n");
+    um_html_put(html, "</p>\n");
+    for (int i = 0; i < f->options->note_count; i++) {
+        um_html_put(html, "<p>");
+        um_html_text(html, f->options->notes[i]);
+        um_html_put(html, "</p>\n");
+    }
+    um_html_put(html, "</header>\n<main>\n");
 }
 
 static void put_foot(um_html *html, const um_facts *f)

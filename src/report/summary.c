@@ -152,9 +152,9 @@ void um_section_score(um_html *html, const um_facts *f)
                       "F1</th></tr></thead>\n<tbody>\n");
     for (int64_t i = 0; i < s->states; i++) {
         const um_class_score *c = &s->classes[i];
-        um_html_format(html, "<tr><th scope=\"row\">%lld</th><td class=\"n\">", (long long)(i + 1));
+        um_html_format(html, "<tr><th scope=\"row\">%lld</th><td class=\"n\">", (long long)i);
         if (s->component_of[i] >= 0) {
-            um_html_format(html, "%lld", (long long)(s->component_of[i] + 1));
+            um_html_format(html, "%lld", (long long)s->component_of[i]);
         } else {
             um_html_put(html, "none");
         }

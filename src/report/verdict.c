@@ -60,7 +60,7 @@ static void say_fit(um_html *html, const um_facts *f)
     if (isfinite(weighted)) {
         um_html_put(html, " Weighted as counts, the squared residual is ");
         put_number(html, weighted, 4);
-        um_html_put(html, " of what counting noise gives.");
+        um_html_put(html, " times what counting noise gives.");
     }
     um_html_put(html, "</p>\n");
 }
@@ -184,11 +184,6 @@ static void repeat_warnings(um_html *html, const um_facts *f)
             um_html_text(html, text);
             um_html_put(html, "</li>\n");
         }
-    }
-    for (int i = 0; i < f->options->note_count; i++) {
-        um_html_put(html, "<li>");
-        um_html_text(html, f->options->notes[i]);
-        um_html_put(html, "</li>\n");
     }
 }
 
