@@ -7,11 +7,12 @@
  *         {0}};
  *     static um_status run(cli *c) { ... cli_print_json(c, object) or cli_say(c, "...") ... }
  *     const cli_command cli_command_frob = {.name = "frob", .summary = "...", .options = options,
- *                                           .least_operands = 1, .most_operands = 1, .run = run, ...};
+ *                                           .least_operands = 1, .most_operands = 1, .run = run,
+ * ...};
  *
  * and add its name to the list in cli/meson.build. Parsing, --help, the manual page and the shell
- * completion follow from the row. A command that reads a scan sets .reads = CLI_READS_SCAN, which adds the
- * preparation options, and calls cli_scan_prepare() (scan.h). Outputs are checked by
+ * completion follow from the row. A command that reads a scan sets .reads = CLI_READS_SCAN, which
+ * adds the preparation options, and calls cli_scan_prepare() (scan.h). Outputs are checked by
  * cli_check_output() before work starts. The tool uses public headers of the library only. */
 #ifndef CLI_H
 #define CLI_H
@@ -120,10 +121,15 @@ bool cli_parse_size(const char *text, size_t *out);
 /* Sets the line shown after "unmix CMD: " and returns `status`. UM_ERROR_ARGUMENT exits with 2. */
 UM_PRINTF(3, 4) um_status cli_fail(cli *c, um_status status, const char *format, ...);
 UM_PRINTF(2, 3) void cli_warn(cli *c, const char *format, ...); /* stderr; not when --quiet */
-UM_PRINTF(2, 3) void cli_note(cli *c, const char *format, ...); /* stderr; not when --quiet or --json */
-UM_PRINTF(2, 3) void cli_say(cli *c, const char *format, ...);  /* stdout; not when --quiet or --json */
+UM_PRINTF(2, 3)
+void cli_note(cli *c, const char *format, ...); /* stderr; not when --quiet or --json */
+UM_PRINTF(2, 3)
+void cli_say(cli *c, const char *format, ...); /* stdout; not when --quiet or --json */
 /* Prints the one object of --json; takes over the reference. NULL (no memory) is an error. */
 UM_CHECK um_status cli_print_json(cli *c, json_t *object);
+/* A text that may come from a path or file: bytes that are no UTF-8 become '?', so that it never fails
+ * for them. */
+json_t *cli_json_text(const char *text);
 /* A number, or null where it is not finite. */
 json_t *cli_json_real(double value);
 /* An integer where value is a whole number below 2^53 and `exact`, else a real. */
@@ -149,7 +155,8 @@ UM_PRINTF(1, 2) char *cli_format(const char *format, ...); /* malloc'ed */
 double cli_seconds(void);        /* monotonic clock */
 int64_t cli_peak_bytes(void);    /* peak resident set of this process */
 char *cli_command_line(int argc, char **argv); /* quoted for a shell, malloc'ed */
-/* A line that is safe on any terminal: bytes that are no UTF-8, and controls, become '?'. Returns out. */
+/* A line that is safe on any terminal: bytes that are no UTF-8, and controls, become '?'. Returns
+ * out. */
 const char *cli_clean(const char *line, char *out, size_t size);
 /* Help texts as sentences: capital first, full stop last. */
 void cli_sentence(const char *text, char *out, size_t size);

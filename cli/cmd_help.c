@@ -14,8 +14,8 @@ static json_t *option_json(const cli_option *o)
     const char letter[2] = {o->letter, '\0'};
     char help[800];
     cli_sentence(o->help, help, sizeof help);
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}", "name", o->name, "letter", letter, "kind",
-                     kinds[o->kind], "value", o->value, "default", o->preset, "repeat",
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:s}", "name", o->name, "letter", letter,
+                     "kind", kinds[o->kind], "value", o->value, "default", o->preset, "repeat",
                      (int)o->repeat, "help", help);
 }
 
@@ -78,7 +78,8 @@ static um_status run(cli *c)
     if (command == NULL) {
         const char *near = cli_suggest_command(c->operand[0]);
         return cli_fail(c, UM_ERROR_ARGUMENT, "unknown command '%s': %s%s", c->operand[0],
-                        near != NULL ? "did you mean " : "see unmix help", near != NULL ? near : "");
+                        near != NULL ? "did you mean " : "see unmix help",
+                        near != NULL ? near : "");
     }
     if (c->json) {
         return cli_print_json(c, command_json(command));

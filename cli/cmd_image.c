@@ -1,4 +1,5 @@
-/* unmix image: sum, mean, max and variance patterns, virtual images and centre of mass, in one pass. */
+/* unmix image: sum, mean, max and variance patterns, virtual images and centre of mass, in one
+ * pass. */
 #include "scan.h"
 
 #include <math.h>
@@ -9,8 +10,9 @@ static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FOLDER, .value = "DIR",
      .help = "Folder for the pictures; made if it is not there."},
     {.name = "aperture", .letter = 'a', .kind = CLI_TEXT, .value = "NAME:SHAPE:...", .repeat = true,
-     .help = "Virtual image from NAME:disc:cy,cx,r or NAME:annulus:cy,cx,r0,r1 or NAME:rect:cy,cx,hy,hx in "
-             "px of the prepared pattern. Default: a bright field and an annular series around the beam."},
+     .help = "Virtual image from NAME:disc:cy,cx,r or NAME:annulus:cy,cx,r0,r1 or "
+             "NAME:rect:cy,cx,hy,hx in px of the prepared pattern. Default: a bright field and "
+             "an annular series around the beam."},
     {.name = "beam", .kind = CLI_TEXT, .value = "cy,cx",
      .help = "Centre of the default apertures, px; default: found in the mean pattern."},
     {0}};
@@ -66,7 +68,7 @@ static um_status write_pair(job *j, const char *name, const double *values, int6
         }
         status = i == 0 ? write_tiff(j, path, values, ny, nx, axis)
                         : um_picture_write(j->c->ctx, path, values, ny, nx, &style);
-        json_array_append_new(j->files, json_string(path));
+        json_array_append_new(j->files, cli_json_text(path));
         free(path);
     }
     const int64_t shape[2] = {ny, nx};
@@ -134,10 +136,12 @@ static um_status write_all(job *j, const um_images *images)
         status = write_virtual(j, images);
     }
     if (status == UM_OK) {
-        status = write_map(j, "center_of_mass_y", images->center_of_mass_y, "px", UM_COLORS_VIRIDIS);
+        status =
+            write_map(j, "center_of_mass_y", images->center_of_mass_y, "px", UM_COLORS_VIRIDIS);
     }
     if (status == UM_OK) {
-        status = write_map(j, "center_of_mass_x", images->center_of_mass_x, "px", UM_COLORS_VIRIDIS);
+        status =
+            write_map(j, "center_of_mass_x", images->center_of_mass_x, "px", UM_COLORS_VIRIDIS);
     }
     return status;
 }
@@ -173,11 +177,11 @@ static um_status tell(job *j, const cli_scan *scan, const um_images *images)
         json_t *object = json_pack(
             "{s:o, s:o, s:o, s:o, s:I, s:I, s:[o, o], s:o, s:I, s:f, s:I}", "sum",
             cli_json_sum(sums->total, exact), "mean", cli_json_real(mean), "max",
-            cli_json_sum(sums->maximum, exact), "min", cli_json_sum(sums->minimum, exact), "positions",
-            (json_int_t)sums->positions, "pixels", (json_int_t)pixels, "beam", cli_json_real(images->beam_y),
-            cli_json_real(images->beam_x), "apertures", apertures_json(images), "passes",
-            (json_int_t)um_matrix_passes(scan->matrix), "seconds", seconds, "peak_bytes",
-            (json_int_t)cli_peak_bytes());
+            cli_json_sum(sums->maximum, exact), "min", cli_json_sum(sums->minimum, exact),
+            "positions", (json_int_t)sums->positions, "pixels", (json_int_t)pixels, "beam",
+            cli_json_real(images->beam_y), cli_json_real(images->beam_x), "apertures",
+            apertures_json(images), "passes", (json_int_t)um_matrix_passes(scan->matrix), "seconds",
+            seconds, "peak_bytes", (json_int_t)cli_peak_bytes());
         if (object != NULL) {
             json_object_set(object, "files", j->files);
         }
@@ -246,7 +250,7 @@ static um_status write_and_tell(job *j, cli_scan *scan, const um_images *images)
         status = um_npz_commit(j->npz);
     }
     um_npz_free(j->npz);
-    json_array_append_new(j->files, json_string(path));
+    json_array_append_new(j->files, cli_json_text(path));
     free(path);
     return status == UM_OK ? tell(j, scan, images) : status;
 }
@@ -260,7 +264,8 @@ static um_status run(cli *c)
     if (j.folder == NULL) {
         status = cli_fail(c, UM_ERROR_ARGUMENT, "-o DIR is needed: the folder for the pictures");
     } else if (!c->force && cli_folder_in_use(j.folder)) {
-        status = cli_fail(c, UM_ERROR_EXISTS, "%s: is not empty: pass --force to replace files in it",
+        status = cli_fail(c, UM_ERROR_EXISTS, "%s: is not empty: pass --force to replace files in "
+                                              "it",
                           j.folder);
     } else {
         status = cli_check_parent(c, j.folder);
@@ -282,11 +287,11 @@ const cli_command cli_command_image = {
     .summary = "make sum, mean and max patterns, virtual images and centre of mass",
     .operands = "IN -o DIR",
     .description =
-        "Makes, in one pass: the sum, mean, maximum and variance pattern; the total of every pattern as a map; "
-        "a virtual bright field and an annular series around the direct beam, or the apertures given; and the "
-        "centre of mass of every pattern.\n\n"
-        "Each goes to DIR as a calibrated 32-bit TIFF and as a PNG with scale bar and colour bar, and all of "
-        "them in double precision to images.npz. Sums of integers are exact.",
+        "Makes, in one pass: the sum, mean, maximum and variance pattern; the total of every "
+        "pattern as a map; a virtual bright field and an annular series around the direct beam, "
+        "or the apertures given; and the centre of mass of every pattern.\n\n"
+        "Each goes to DIR as a calibrated 32-bit TIFF and as a PNG with scale bar and colour bar, "
+        "and all of them in double precision to images.npz. Sums of integers are exact.",
     .examples = "unmix image scan.hspy -o pictures # the default set\n"
                 "unmix image scan.hspy -o df -a spot:disc:40,71,4 # one dark field image\n",
     .options = options,

@@ -60,12 +60,13 @@ static um_status time_read(cli *c, um_source *source, reading *out)
 static json_t *as_json(const um_source_info *info, const char *metadata, const reading *read)
 {
     double total = (double)(info->shape.ny * info->shape.nx) * (double)pattern_bytes(info);
-    json_t *object = json_pack(
-        "{s:s, s:s, s:o, s:s, s:o, s:o, s:I, s:[I, I], s:I}", "path", info->path, "format",
-        info->format, "shape", cli_json_shape(info->shape), "dtype", um_dtype_name(info->dtype), "axes",
-        cli_json_axes(info->axes), "metadata", cli_json_object(metadata), "bytes", (json_int_t)total,
-        "block_shape", (json_int_t)info->block_ny, (json_int_t)info->block_nx, "positions_present",
-        (json_int_t)info->positions_present);
+    json_t *object = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:I, s:[I, I], s:I}", "path",
+                               cli_json_text(info->path), "format", info->format, "shape",
+                               cli_json_shape(info->shape), "dtype", um_dtype_name(info->dtype),
+                               "axes", cli_json_axes(info->axes), "metadata",
+                               cli_json_object(metadata), "bytes", (json_int_t)total, "block_shape",
+                               (json_int_t)info->block_ny, (json_int_t)info->block_nx,
+                               "positions_present", (json_int_t)info->positions_present);
     if (object != NULL && read->bytes > 0 && read->seconds > 0) {
         double rate = read->bytes / read->seconds;
         json_object_set_new(object, "bytes_per_second", cli_json_real(rate));
@@ -76,8 +77,9 @@ static json_t *as_json(const um_source_info *info, const char *metadata, const r
 
 static void say_value(cli *c, const char *name, const json_t *value)
 {
-    char *text = json_is_string(value) ? strdup(json_string_value(value))
-                                       : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+    char *text = json_is_string(value)
+                     ? strdup(json_string_value(value))
+                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
     if (text == NULL) {
         return;
     }
@@ -141,13 +143,15 @@ static void say_info(cli *c, const um_source_info *info, const char *metadata, c
     if (read->bytes > 0 && read->seconds > 0) {
         double rate = read->bytes / read->seconds;
         cli_say(c, "one read     %s with one thread (%s/s, measured now)",
-                total / rate < 1e-3 ? "under 1 ms" : cli_seconds_text(total / rate, text), cli_bytes_text(rate, text2));
+                total / rate < 1e-3 ? "under 1 ms" : cli_seconds_text(total / rate, text),
+                cli_bytes_text(rate, text2));
     }
     cli_say(c, "\n%-8s %8s  %-14s %-14s %s", "axis", "size", "scale", "offset", "units");
     for (int i = 0; i < 4; i++) {
         const um_axis *a = &info->axes[i];
-        cli_say(c, "%-8s %8lld  %-14.8g %-14.8g %s%s", a->name, (long long)a->size, a->scale, a->offset,
-                a->units[0] != '\0' ? a->units : "px", a->navigate ? "" : "  (detector)");
+        cli_say(c, "%-8s %8lld  %-14.8g %-14.8g %s%s", a->name, (long long)a->size, a->scale,
+                a->offset, a->units[0] != '\0' ? a->units : "px",
+                a->navigate ? "" : "  (detector)");
     }
     json_t *object = cli_json_object(metadata);
     if (json_object_size(object) > 0) {
@@ -155,13 +159,15 @@ static void say_info(cli *c, const um_source_info *info, const char *metadata, c
         cli_say(c, "\nmetadata");
         say_metadata(c, "", object, &lines);
         if (lines > METADATA_LINES) {
-            cli_say(c, "  ... and %d more: --json shows everything, long lists too", lines - METADATA_LINES);
+            cli_say(c, "  ... and %d more: --json shows everything, long lists too",
+                    lines - METADATA_LINES);
         }
     }
     json_decref(object);
 }
 
-/* What the recipe makes of the scan; only when there is a recipe, since binding may read the data. */
+/* What the recipe makes of the scan; only when there is a recipe, since binding may read the data.
+ */
 static um_status prepared(cli *c, cli_scan *scan, json_t *object)
 {
     um_status status = cli_scan_bind(c, scan);
@@ -170,11 +176,12 @@ static um_status prepared(cli *c, cli_scan *scan, json_t *object)
     }
     const um_matrix_info *info = um_matrix_get_info(scan->matrix);
     if (c->json) {
-        json_object_set_new(
-            object, "prepared",
-            json_pack("{s:o, s:s, s:o, s:b, s:o}", "shape", cli_json_shape(info->shape), "dtype",
-                      um_dtype_name(info->dtype), "axes", cli_json_axes(info->axes), "counts",
-                      (int)info->counts, "learned", cli_json_object(um_matrix_report(scan->matrix))));
+        json_object_set_new(object, "prepared",
+                            json_pack("{s:o, s:s, s:o, s:b, s:o}", "shape",
+                                      cli_json_shape(info->shape), "dtype",
+                                      um_dtype_name(info->dtype), "axes", cli_json_axes(info->axes),
+                                      "counts", (int)info->counts, "learned",
+                                      cli_json_object(um_matrix_report(scan->matrix))));
     }
     cli_say(c, "\nprepared     %lld x %lld positions of %lld x %lld pixels, %s",
             (long long)info->shape.ny, (long long)info->shape.nx, (long long)info->shape.ky,
@@ -226,12 +233,13 @@ const cli_command cli_command_info = {
     .summary = "show shape, calibration, metadata and reading speed of a scan",
     .operands = "FILE",
     .description =
-        "Shows what a scan file holds: format, shape, type of the values, calibration of the four axes, "
-        "metadata, and how long one read of all patterns takes, measured by a short timed read.\n\n"
-        "FILE is a scan in any format that unmix reads, found from its content. FILE.h5:/path names a "
-        "dataset in an HDF5 file. A 2-D array is taken as positions x pixels, a 3-D array as a line or "
-        "stack of patterns: --scan NYxNX gives a stack its shape. With preparation options, the prepared "
-        "shape is shown as well.",
+        "Shows what a scan file holds: format, shape, type of the values, calibration of the four "
+        "axes, metadata, and how long one read of all patterns takes, measured by a short timed "
+        "read.\n\n"
+        "FILE is a scan in any format that unmix reads, found from its content. FILE.h5:/path "
+        "names a dataset in an HDF5 file. A 2-D array is taken as positions x pixels, a 3-D array "
+        "as a line or stack of patterns: --scan NYxNX gives a stack its shape. With preparation "
+        "options, the prepared shape is shown as well.",
     .examples = "unmix info scan.hspy # for people\n"
                 "unmix info --json scan.mib --scan 256x256 # for programs\n",
     .options = options,

@@ -11,36 +11,39 @@ static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
      .help = "The result: .hspy (HyperSpy opens and plots it) or .npz (learning_results.load)."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
-     .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts only."},
+     .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts "
+             "only."},
     {.name = "start", .kind = CLI_TEXT, .preset = "auto",
      .value = "auto|separable|nndsvd|nndsvda|nndsvdar|random|FILE",
-     .help = "Where the iteration starts: the purest patterns of the scan, the SVD, random numbers, or the "
-             "factors in a file (.npz, .npy, .hspy); auto = the best of several, found without reading."},
+     .help = "Where the iteration starts: the purest patterns of the scan, the SVD, random "
+             "numbers, or the factors in a file (.npz, .npy, .hspy); auto = the best of several, "
+             "found without reading."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T",
-     .help = "Stop when the projected gradient has fallen to T of that of the empty model; default 1e-5."},
+     .help = "Stop when the projected gradient has fallen to T of that of the empty model; "
+             "default 1e-5."},
     {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .help = "Stop after N passes in any case; default 500."},
     {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",
      .help = "What is 1 of every component pattern; the loadings take the rest."},
     {.name = "runs", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000, .preset = "1",
-     .help = "Run N times with seeds S, S+1, ... and keep the best: the first from --start, the others at "
-             "random unless --start is given."},
+     .help = "Run N times with seeds S, S+1, ... and keep the best: the first from --start, the "
+             "others at random unless --start is given."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
      .help = "Where the report goes; default: beside the first result."},
     {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
     {.name = "resume", .kind = CLI_SWITCH,
      .help = "Go on from the checkpoint of an interrupted run with the same input and options."},
     {.name = "checkpoint", .kind = CLI_FILE, .value = "FILE",
-     .help = "Where the state is kept while running; default: the first OUT with .checkpoint added. "
-             "Removed at the end."},
+     .help = "Where the state is kept while running; default: the first OUT with .checkpoint "
+             "added. Removed at the end."},
     {.name = "checkpoint-seconds", .kind = CLI_REAL, .value = "S", .preset = "30",
      .help = "Least time between checkpoints; 0 = after every pass."},
     {.name = "no-checkpoint", .kind = CLI_SWITCH, .help = "Keep no checkpoint."},
     {.name = "lazy-safe", .kind = CLI_SWITCH,
      .help = "Store factors so that HyperSpy can plot them after a lazy load."},
     {.name = "link-data", .kind = CLI_SWITCH,
-     .help = "Let the .hspy result show the scan itself through an external link (HDF5 scans without "
-             "preparation)."},
+     .help = "Let the .hspy result show the scan itself through an external link (HDF5 scans "
+             "without preparation)."},
     {0}};
 
 static um_status read_options(cli *c, nmf_job *job)
@@ -145,17 +148,20 @@ const cli_command cli_command_nmf = {
     .summary = "factorise a scan into component patterns and their maps",
     .operands = "IN -o OUT",
     .description =
-        "Non-negative matrix factorisation: every pattern as a non-negative mixture of K component patterns, "
-        "streamed, under the memory budget. Without -k the number of components is what the singular values "
-        "give evidence for, and the output says so.\n\n"
-        "Convergence is judged by the projected gradient (relative to that of the empty model), and the result says whether it "
-        "was reached. Errors are those of exactly the factors that are stored. Components are ordered by their "
-        "contribution to all counts. A report for people is written beside the result.\n\n"
-        "An interrupted run leaves a checkpoint and no partial result; --resume goes on from it and ends with the "
-        "same result.",
+        "Non-negative matrix factorisation: every pattern as a non-negative mixture of K "
+        "component patterns, streamed, under the memory budget. Without -k the number of "
+        "components is what the singular values give evidence for, and the output says so.\n\n"
+        "Convergence is judged by the projected gradient (relative to that of the empty model), "
+        "and the result says whether it was reached. Errors are those of exactly the factors that "
+        "are stored. Components are ordered by their contribution to all counts. A report for "
+        "people is written beside the result.\n\n"
+        "An interrupted run leaves a checkpoint and no partial result; --resume goes on from it "
+        "and ends with the same result.",
     .examples = "unmix nmf scan.hspy -o result.hspy # everything by default, with a report\n"
-                "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct beam\n"
-                "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five starts\n",
+                "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct "
+                "beam\n"
+                "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five "
+                "starts\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

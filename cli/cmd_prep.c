@@ -7,8 +7,8 @@ static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT",
      .help = "The prepared scan: .hspy, .npy, .npz or .tif."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE",
-     .help = "Write what the recipe learned from the data as JSON: hot and dead pixels, beam shifts and "
-             "outliers, sizes of masks."},
+     .help = "Write what the recipe learned from the data as JSON: hot and dead pixels, beam "
+             "shifts and outliers, sizes of masks."},
     {.name = "save-recipe", .kind = CLI_FILE, .value = "FILE",
      .help = "Write the recipe as an INI file for --recipe."},
     {.name = "compression", .kind = CLI_CHOICE, .value = "none|gzip|lz4|blosc|bitshuffle",
@@ -63,16 +63,17 @@ static um_status tell(cli *c, cli_scan *scan, const char *path, const cli_stored
     double seconds = cli_seconds() - c->started;
     if (c->json) {
         json_t *object = json_pack(
-            "{s:s, s:o, s:s, s:I, s:s, s:o, s:f, s:I, s:I}", "path", path, "shape",
+            "{s:o, s:o, s:s, s:I, s:o, s:o, s:f, s:I, s:I}", "path", cli_json_text(path), "shape",
             cli_json_shape(info->shape), "dtype", um_dtype_name(stored->dtype), "bytes",
-            (json_int_t)stored->bytes, "recipe", um_recipe_text(scan->recipe), "learned",
-            cli_json_object(um_matrix_report(scan->matrix)), "seconds", seconds, "passes",
-            (json_int_t)um_matrix_passes(scan->matrix), "peak_bytes", (json_int_t)cli_peak_bytes());
+            (json_int_t)stored->bytes, "recipe", cli_json_text(um_recipe_text(scan->recipe)),
+            "learned", cli_json_object(um_matrix_report(scan->matrix)), "seconds", seconds,
+            "passes", (json_int_t)um_matrix_passes(scan->matrix), "peak_bytes",
+            (json_int_t)cli_peak_bytes());
         if (object != NULL && info->signal_mask != NULL) {
-            json_object_set_new(object, "signal_mask", json_string(files->signal));
+            json_object_set_new(object, "signal_mask", cli_json_text(files->signal));
         }
         if (object != NULL && info->navigation_mask != NULL) {
-            json_object_set_new(object, "navigation_mask", json_string(files->navigation));
+            json_object_set_new(object, "navigation_mask", cli_json_text(files->navigation));
         }
         return cli_print_json(c, object);
     }
@@ -149,12 +150,14 @@ const cli_command cli_command_prep = {
     .summary = "apply a recipe to a scan and store the result",
     .operands = "IN -o OUT",
     .description =
-        "Crops, bins, repairs, centres and cleans the patterns of a scan as the preparation options or a "
-        "recipe file say, in one stream, and stores the prepared scan. The factorising commands take the "
-        "same options and need no stored scan; prep is for looking at what the recipe does.\n\n"
-        "Masks are written beside OUT as .signal_mask.npy and .navigation_mask.npy (1 = excluded), for "
-        "--signal-mask and --navigation-mask.",
-    .examples = "unmix prep scan.hspy -o centred.hspy --center com --report learned.json # centre the beam\n"
+        "Crops, bins, repairs, centres and cleans the patterns of a scan as the preparation "
+        "options or a recipe file say, in one stream, and stores the prepared scan. The "
+        "factorising commands take the same options and need no stored scan; prep is for looking "
+        "at what the recipe does.\n\n"
+        "Masks are written beside OUT as .signal_mask.npy and .navigation_mask.npy (1 = "
+        "excluded), for --signal-mask and --navigation-mask.",
+    .examples = "unmix prep scan.hspy -o centred.hspy --center com --report learned.json # centre "
+                "the beam\n"
                 "unmix prep scan.hspy -o small.hspy --recipe recipe.ini # a recipe from a file\n",
     .options = options,
     .least_operands = 1,

@@ -7,12 +7,23 @@
 enum { MOST_NOTES = 32 };
 
 static const cli_option options[] = {
-    {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT.html",
+    {.name = "output",
+     .letter = 'o',
+     .kind = CLI_FILE,
+     .value = "OUT.html",
      .help = "Where the page goes; default: beside the model."},
-    {.name = "truth", .kind = CLI_FILE, .value = "TRUTH",
+    {.name = "truth",
+     .kind = CLI_FILE,
+     .value = "TRUTH",
      .help = "A simulated truth: the page then shows how well it was found."},
-    {.name = "title", .kind = CLI_TEXT, .value = "TEXT", .help = "Title; default: the input's name."},
-    {.name = "note", .kind = CLI_TEXT, .value = "TEXT", .repeat = true,
+    {.name = "title",
+     .kind = CLI_TEXT,
+     .value = "TEXT",
+     .help = "Title; default: the input's name."},
+    {.name = "note",
+     .kind = CLI_TEXT,
+     .value = "TEXT",
+     .repeat = true,
      .help = "A line shown at the top."},
     {0}};
 
@@ -49,8 +60,8 @@ static um_status write_page(cli *c, const char *path)
         status = um_report_write(c->ctx, model, path, &report);
     }
     if (status == UM_OK && c->json) {
-        json_t *object = json_pack("{s:s, s:I, s:s}", "path", path, "k", (json_int_t)um_model_k(model),
-                                   "method", um_model_method(model));
+        json_t *object = json_pack("{s:o, s:I, s:s}", "path", cli_json_text(path), "k",
+                                   (json_int_t)um_model_k(model), "method", um_model_method(model));
         if (object != NULL && result != NULL) {
             json_object_set_new(object, "label_accuracy", cli_json_real(result->label_accuracy));
         }
@@ -83,11 +94,13 @@ const cli_command cli_command_report = {
     .summary = "write the page about a result",
     .operands = "MODEL",
     .description =
-        "Writes a self-contained HTML page about a stored result (.hspy or .npz of unmix nmf or svd): mean and "
-        "maximum pattern, virtual bright field, scree, every component with its map, residuals, the numbers of the "
-        "fit, and how to reproduce it. It needs no network and no scripts.",
+        "Writes a self-contained HTML page about a stored result (.hspy or .npz of unmix nmf or "
+        "svd): mean and maximum pattern, virtual bright field, scree, every component with its "
+        "map, residuals, the numbers of the fit, and how to reproduce it. It needs no network and "
+        "no scripts.",
     .examples = "unmix report result.hspy # writes result.html\n"
-                "unmix report result.hspy -o page.html --truth truth.hspy # with the score of a simulation\n",
+                "unmix report result.hspy -o page.html --truth truth.hspy # with the score of a "
+                "simulation\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

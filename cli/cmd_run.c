@@ -69,7 +69,7 @@ static um_status store_prepared(runner *r, const char *file, const char *folder,
                            ? run_step(r, &prep, file, extra, 4, object, "prep")
                            : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
     if (status == UM_OK) {
-        json_object_set_new(object, "prepared", json_string(out));
+        json_object_set_new(object, "prepared", cli_json_text(out));
     }
     free(out);
     free(learned);
@@ -83,7 +83,7 @@ static um_status make_images(runner *r, const char *file, const char *folder, js
     um_status status = pictures != NULL
                            ? run_step(r, &r->plan.image, file, extra, 2, object, "image")
                            : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
-    json_object_set_new(object, "pictures", json_string(pictures != NULL ? pictures : ""));
+    json_object_set_new(object, "pictures", cli_json_text(pictures != NULL ? pictures : ""));
     free(pictures);
     return status;
 }
@@ -141,8 +141,8 @@ static um_status run_steps(runner *r, const char *file, const char *folder, json
 static um_status run_file(runner *r, int i)
 {
     char *folder = scan_folder(r, i);
-    json_t *object = json_pack("{s:s, s:s}", "file", r->plan.files[i], "folder",
-                               folder != NULL ? folder : "");
+    json_t *object = json_pack("{s:o, s:o}", "file", cli_json_text(r->plan.files[i]), "folder",
+                               cli_json_text(folder != NULL ? folder : ""));
     um_status status = folder != NULL && object != NULL
                            ? run_steps(r, r->plan.files[i], folder, object)
                            : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
@@ -193,7 +193,8 @@ static um_status check_files(runner *r)
         status = cli_check_parent(r->c, p->folder);
     }
     if (status == UM_OK && !r->c->force && cli_folder_in_use(p->folder)) {
-        status = cli_fail(r->c, UM_ERROR_EXISTS, "%s: is not empty: pass --force to replace files in it",
+        status = cli_fail(r->c, UM_ERROR_EXISTS, "%s: is not empty: pass --force to replace files "
+                                                 "in it",
                           p->folder);
     }
     return status;
@@ -225,17 +226,18 @@ const cli_command cli_command_run = {
     .summary = "run the whole analysis of one or several scans as a plan says",
     .operands = "PLAN.ini",
     .description =
-        "Reads a plan and does, for every scan in it: pictures, singular values, factorisation, reports; and writes "
-        "one page over all of them. Keys of the plan are the long options of the commands.\n\n"
+        "Reads a plan and does, for every scan in it: pictures, singular values, factorisation, "
+        "reports; and writes one page over all of them. Keys of the plan are the long options of "
+        "the commands.\n\n"
         "[input]   file = SCAN (repeated for several), scan, allow-short, raw\n\n"
         "[prep]    the preparation options, as in a recipe\n\n"
         "[image]   options of unmix image; the section alone needs run = yes\n\n"
         "[svd]     options of unmix svd; the same\n\n"
         "[nmf]     options of unmix nmf; runs unless run = no\n\n"
-        "[output]  folder = DIR (default: the plan's name), formats = hspy npz, prepared = yes to store the "
-        "prepared scans\n\n"
-        "Paths are relative to the current folder. Common options such as --threads and --seed are given on the "
-        "command line.",
+        "[output]  folder = DIR (default: the plan's name), formats = hspy npz, prepared = yes to "
+        "store the prepared scans\n\n"
+        "Paths are relative to the current folder. Common options such as --threads and --seed "
+        "are given on the command line.",
     .examples = "unmix run plan.ini # everything that the plan asks for\n",
     .least_operands = 1,
     .most_operands = 1,

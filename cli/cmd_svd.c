@@ -10,7 +10,8 @@ static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
      .help = "The result: .hspy (HyperSpy opens and plots it) or .npz."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
-     .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts only."},
+     .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts "
+             "only."},
     {.name = "power-iterations", .kind = CLI_INTEGER, .value = "N", .least = 0, .most = 50,
      .help = "Extra reads of the scan; default: until the values are stable."},
     {.name = "oversampling", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000,
@@ -40,8 +41,8 @@ static json_t *as_json(cli *c, const cli_scan *scan, const um_svd_result *r, jso
     }
     return json_pack(
         "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:I, s:f, s:I, s:O}", "singular_values", values,
-        "total_variance", cli_json_real(r->total_variance), "elbow", (json_int_t)r->elbow, "noise_edge",
-        cli_json_real(r->noise_edge), "above_noise",
+        "total_variance", cli_json_real(r->total_variance), "elbow", (json_int_t)r->elbow,
+        "noise_edge", cli_json_real(r->noise_edge), "above_noise",
         isfinite(r->noise_edge) ? json_integer((json_int_t)above_edge(r)) : json_null(), "weighted",
         (int)r->weighted, "passes", (json_int_t)um_matrix_passes(scan->matrix), "k",
         (json_int_t)um_model_k(r->model), "seconds", cli_seconds() - c->started, "peak_bytes",
@@ -80,20 +81,21 @@ static um_status write_scree(cli *c, const um_svd_result *r, json_t *files)
     if (path == NULL) {
         return UM_OK;
     }
-    char *svg = cli_scree_svg(r->singular_values, r->count, r->total_variance, r->elbow, r->noise_edge);
+    char *svg =
+        cli_scree_svg(r->singular_values, r->count, r->total_variance, r->elbow, r->noise_edge);
     um_status status = svg != NULL ? cli_write_text(c, path, svg)
                                    : cli_fail(c, UM_ERROR_MEMORY, "no memory for the drawing");
     free(svg);
-    json_array_append_new(files, json_string(path));
+    json_array_append_new(files, cli_json_text(path));
     return status;
 }
 
 static um_status finish(cli *c, cli_scan *scan, const cli_overview *overview, um_svd_result *r)
 {
     json_t *files = json_array();
-    json_t *facts = json_pack("{s:s, s:I, s:o, s:b}", "method", "SVD", "elbow", (json_int_t)r->elbow,
-                              "noise_edge", cli_json_real(r->noise_edge), "weighted",
-                              (int)r->weighted);
+    json_t *facts =
+        json_pack("{s:s, s:I, s:o, s:b}", "method", "SVD", "elbow", (json_int_t)r->elbow,
+                  "noise_edge", cli_json_real(r->noise_edge), "weighted", (int)r->weighted);
     um_status status = cli_overview_store(overview, r->model);
     if (status == UM_OK) {
         status = cli_set_provenance(c, scan, r->model, facts);
@@ -151,7 +153,8 @@ static um_status run(cli *c)
     }
     if (status == UM_OK) {
         um_svd_options svd = {
-            .k = cli_given(c, "k") ? cli_integer(c, "k") : default_k(um_matrix_get_info(scan.matrix)),
+            .k = cli_given(c, "k") ? cli_integer(c, "k")
+                                   : default_k(um_matrix_get_info(scan.matrix)),
             .weights = (um_weights)cli_choice(c, "weights"),
             .power_iterations =
                 cli_given(c, "power-iterations") ? (int)cli_integer(c, "power-iterations") : -1,
@@ -174,12 +177,12 @@ const cli_command cli_command_svd = {
     .summary = "compute singular values and vectors, and the scree curve",
     .operands = "IN -o OUT",
     .description =
-        "Singular value decomposition of the matrix positions x pixels, without centring, in a few streamed "
-        "reads. With Poisson weights each entry is divided by the square root of (row sum x column sum), so that "
-        "counting noise is even; the weights are undone on the vectors that are stored, and the singular values "
-        "are those of the weighted matrix.\n\n"
-        "The elbow is the point of the scree curve farthest from its chord. With Poisson weights, values above "
-        "sqrt(positions) + sqrt(pixels) cannot be counting noise.",
+        "Singular value decomposition of the matrix positions x pixels, without centring, in a "
+        "few streamed reads. With Poisson weights each entry is divided by the square root of "
+        "(row sum x column sum), so that counting noise is even; the weights are undone on the "
+        "vectors that are stored, and the singular values are those of the weighted matrix.\n\n"
+        "The elbow is the point of the scree curve farthest from its chord. With Poisson weights, "
+        "values above sqrt(positions) + sqrt(pixels) cannot be counting noise.",
     .examples = "unmix svd scan.hspy -o svd.hspy --scree scree.svg # 20 components and a drawing\n"
                 "unmix svd scan.hspy -k 8 -o svd.npz --weights none # plain SVD\n",
     .options = options,

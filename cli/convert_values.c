@@ -66,7 +66,8 @@ static void store(um_dtype to, const double *in, void *dst, size_t count)
 static bool limits(um_dtype to, double *low, double *high)
 {
     static const double lowest[] = {0, 0, 0, INT8_MIN, INT16_MIN, INT32_MIN};
-    static const double highest[] = {UINT8_MAX, UINT16_MAX, UINT32_MAX, INT8_MAX, INT16_MAX, INT32_MAX};
+    static const double highest[] = {UINT8_MAX, UINT16_MAX, UINT32_MAX,
+                                     INT8_MAX,  INT16_MAX,  INT32_MAX};
     if (!um_dtype_is_integer(to)) {
         return false;
     }

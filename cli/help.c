@@ -89,7 +89,8 @@ void cli_help_command(FILE *out, const cli_command *command)
 {
     fprintf(out, "unmix %s - %s\n\n", command->name, command->summary);
     fprintf(out, "Usage: unmix %s%s%s [options]\n\n", command->name,
-            command->operands != NULL ? " " : "", command->operands != NULL ? command->operands : "");
+            command->operands != NULL ? " " : "",
+            command->operands != NULL ? command->operands : "");
     paragraphs(out, command->description);
     if (command->examples != NULL) {
         examples(out, command->examples);

@@ -28,8 +28,8 @@ static int close_stdout(const char *name, int code)
     int reason = errno;
     failed = (fclose(stdout) != 0) | failed;
     if (failed && code == CLI_DONE) {
-        fprintf(stderr, "unmix%s%s: standard output: cannot be written: %s\n", name[0] ? " " : "", name,
-                strerror(reason != 0 ? reason : EIO));
+        fprintf(stderr, "unmix%s%s: standard output: cannot be written: %s\n", name[0] ? " " : "",
+                name, strerror(reason != 0 ? reason : EIO));
         return CLI_FAILED;
     }
     return code;

@@ -152,11 +152,12 @@ void cli_man_overview(FILE *out)
             "electron diffraction\n.SH SYNOPSIS\n\\fBunmix\\fR \\fICOMMAND\\fR [arguments] "
             "[options]\n.SH DESCRIPTION\n",
             um_version());
-    paragraphs(out, "unmix takes a scanning electron diffraction scan (4D-STEM, SED, SPED) apart into a few "
-                    "component patterns and the maps of where they are, by non-negative matrix "
-                    "factorisation, with the evidence for every number.\n\n"
-                    "Results for people go to standard output as text, or as one JSON object with "
-                    "--json; progress, warnings and errors go to standard error. An error is one line.");
+    paragraphs(out, "unmix takes a scanning electron diffraction scan (4D-STEM, SED, SPED) apart "
+                    "into a few component patterns and the maps of where they are, by "
+                    "non-negative matrix factorisation, with the evidence for every number.\n\n"
+                    "Results for people go to standard output as text, or as one JSON object "
+                    "with --json; progress, warnings and errors go to standard error. An error "
+                    "is one line.");
     fputs(".SH COMMANDS\n", out);
     size_t count = 0;
     const cli_command *const *table = cli_commands(&count);

@@ -22,9 +22,10 @@ void nmf_job_clear(nmf_job *job)
 
 /* ---- the number of components ---------------------------------------------------------------- */
 
-/* Components that counting noise cannot explain: the singular values above its edge, down to the last one
- * that also stands clear of its successor. The largest values of pure noise scatter around the edge by
- * about min(N, M)^(-2/3) of it and lie close together, and unevenness of the noise lifts them over it. */
+/* Components that counting noise cannot explain: the singular values above its edge, down to the
+ * last one that also stands clear of its successor. The largest values of pure noise scatter around
+ * the edge by about min(N, M)^(-2/3) of it and lie close together, and unevenness of the noise
+ * lifts them over it. */
 static int64_t evidence_above_noise(const um_svd_result *r, const um_matrix_info *info)
 {
     double positions = (double)(info->shape.ny * info->shape.nx);
@@ -128,9 +129,9 @@ static json_t *runs_json(const nmf_job *job)
     for (int i = 0; i < job->runs; i++) {
         const nmf_run *r = &job->run[i];
         json_array_append_new(
-            list, json_pack("{s:I, s:s, s:b, s:I, s:o, s:o, s:b}", "seed", (json_int_t)r->seed, "start",
-                            start_names[r->start], "converged", (int)r->converged, "iterations",
-                            (json_int_t)r->iterations, "frobenius_error",
+            list, json_pack("{s:I, s:s, s:b, s:I, s:o, s:o, s:b}", "seed", (json_int_t)r->seed,
+                            "start", start_names[r->start], "converged", (int)r->converged,
+                            "iterations", (json_int_t)r->iterations, "frobenius_error",
                             cli_json_real(r->frobenius_error), "weighted_error",
                             cli_json_real(r->weighted_error), "kept", (int)(i == job->best)));
     }
@@ -144,13 +145,14 @@ static json_t *facts_json(const nmf_job *job)
     json_t *object = json_pack(
         "{s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:f, s:I}", "k",
         (json_int_t)um_model_k(r->model), "converged", (int)r->converged, "passes",
-        (json_int_t)r->passes, "reads", (json_int_t)um_matrix_passes(job->scan.matrix), "iterations",
-        (json_int_t)r->iterations, "frobenius_error", cli_json_real(r->frobenius_error),
-        "relative_error", cli_json_real(r->relative_error), "weighted_error",
-        cli_json_real(r->weighted_error), "noise_ratio", cli_json_real(r->noise_ratio), "kkt",
-        cli_json_real(r->kkt), "weighted", (int)r->weighted, "start",
-        start_names[job->run[job->best].start], "seed", (json_int_t)job->run[job->best].seed, "seconds",
-        cli_seconds() - job->c->started, "peak_bytes", (json_int_t)cli_peak_bytes());
+        (json_int_t)r->passes, "reads", (json_int_t)um_matrix_passes(job->scan.matrix),
+        "iterations", (json_int_t)r->iterations, "frobenius_error",
+        cli_json_real(r->frobenius_error), "relative_error", cli_json_real(r->relative_error),
+        "weighted_error", cli_json_real(r->weighted_error), "noise_ratio",
+        cli_json_real(r->noise_ratio), "kkt", cli_json_real(r->kkt), "weighted", (int)r->weighted,
+        "start", start_names[job->run[job->best].start], "seed",
+        (json_int_t)job->run[job->best].seed, "seconds", cli_seconds() - job->c->started,
+        "peak_bytes", (json_int_t)cli_peak_bytes());
     if (object != NULL && job->k_reason != NULL) {
         json_object_set_new(object, "k_reason", json_string(job->k_reason));
     }
@@ -177,7 +179,7 @@ um_status nmf_job_store(nmf_job *job)
     if (status == UM_OK && job->report != NULL) {
         um_report_options report = {.overwrite = c->force};
         status = um_report_write(c->ctx, model, job->report, &report);
-        json_array_append_new(job->files, json_string(job->report));
+        json_array_append_new(job->files, cli_json_text(job->report));
     }
     if (status == UM_OK && job->checkpoint != NULL) {
         unlink(job->checkpoint); /* it need not be there */
@@ -253,8 +255,8 @@ static void say_fit(const nmf_job *job)
     }
     if (job->runs > 1) {
         cli_say(c, "runs         kept seed %llu (%s start) of %d",
-                (unsigned long long)job->run[job->best].seed, start_names[job->run[job->best].start],
-                job->runs);
+                (unsigned long long)job->run[job->best].seed,
+                start_names[job->run[job->best].start], job->runs);
     }
     cli_say(c, "cost         %lld reads of the scan, %s, peak memory %s",
             (long long)um_matrix_passes(job->scan.matrix),

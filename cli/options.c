@@ -53,8 +53,8 @@ static const cli_option reading_options[] = {
     {.name = "allow-short", .kind = CLI_SWITCH,
      .help = "Take a file that ends early; the missing positions are excluded."},
     {.name = "raw", .kind = CLI_TEXT, .value = "TEXT",
-     .help = "What a flat file holds: dtype=u16,ky=256,kx=256 and, where it has them, ,header=BYTES "
-             ",frame_header=BYTES ,frame_footer=BYTES ,endian=big in one word."},
+     .help = "What a flat file holds: dtype=u16,ky=256,kx=256 and, where it has them, "
+             ",header=BYTES ,frame_header=BYTES ,frame_footer=BYTES ,endian=big in one word."},
 };
 
 static const cli_option recipe_file_option = {

@@ -53,8 +53,8 @@ static um_status check_writable_folder(cli *c, const char *path, const char *fol
 um_status cli_check_output(cli *c, const char *path, const char *suffixes)
 {
     if (suffixes != NULL && !suffix_listed(path, suffixes)) {
-        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: the name of the output must end in one of %s", path,
-                        suffixes);
+        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: the name of the output must end in one of %s",
+                        path, suffixes);
     }
     struct stat st;
     if (stat(path, &st) == 0) {

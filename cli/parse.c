@@ -1,4 +1,5 @@
-/* From argv to checked values, GNU style: --name=value, --name value, -nvalue, -n value, -ab, --. */
+/* From argv to checked values, GNU style: --name=value, --name value, -nvalue, -n value, -ab, --.
+ */
 #include "cli.h"
 
 #include <ctype.h>

@@ -27,12 +27,14 @@ static bool is_no(const char *text)
 
 static int fail(reading *r, const char *section, const char *name, const char *what)
 {
-    r->status = cli_fail(r->c, UM_ERROR_ARGUMENT, "%s: [%s] %s: %s", r->p->path, section, name, what);
+    r->status =
+        cli_fail(r->c, UM_ERROR_ARGUMENT, "%s: [%s] %s: %s", r->p->path, section, name, what);
     return 0;
 }
 
 /* The option of a command's own (group 0), or of the reading options, that `name` means. */
-static const cli_option *find_option(const cli_command *command, const char *title, const char *name)
+static const cli_option *find_option(const cli_command *command, const char *title,
+                                     const char *name)
 {
     cli_group groups[CLI_GROUPS];
     size_t count = cli_command_groups(command, groups);
@@ -59,7 +61,8 @@ static int add_word(reading *r, plan_step *step, const char *section, const char
     }
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
         if (strcmp(ours[i], name) == 0) {
-            return fail(r, section, name, "names of files are chosen by the plan: set [output] folder");
+            return fail(r, section, name, "names of files are chosen by the plan: set [output] "
+                                          "folder");
         }
     }
     if (step->count >= PLAN_MOST_WORDS / 2) {
@@ -73,7 +76,8 @@ static int add_word(reading *r, plan_step *step, const char *section, const char
             return fail(r, section, name, "takes yes or no");
         }
     }
-    char *word = o->kind == CLI_SWITCH ? cli_format("--%s", name) : cli_format("--%s=%s", name, value);
+    char *word =
+        o->kind == CLI_SWITCH ? cli_format("--%s", name) : cli_format("--%s=%s", name, value);
     if (word == NULL) {
         return fail(r, section, name, "no memory");
     }
@@ -114,7 +118,8 @@ static int on_output(reading *r, const char *name, const char *value)
     return fail(r, "output", name, "is unknown: there are folder, formats and prepared");
 }
 
-/* inih's handler: 0 means failure. A section without keys comes with name NULL where inih tells it. */
+/* inih's handler: 0 means failure. A section without keys comes with name NULL where inih tells it.
+ */
 static int on_line(void *user, const char *section, const char *name, const char *value)
 {
     reading *r = user;
@@ -127,7 +132,8 @@ static int on_line(void *user, const char *section, const char *name, const char
         return 0;
     }
     if (section[0] == '\0') {
-        r->status = cli_fail(r->c, UM_ERROR_FORMAT, "%s: is no plan: a setting stands before any [section]",
+        r->status = cli_fail(r->c, UM_ERROR_FORMAT, "%s: is no plan: a setting stands before any "
+                                                    "[section]",
                              p->path);
         return 0;
     }
@@ -195,10 +201,12 @@ um_status plan_read(cli *c, const char *path, plan *out)
         return cli_fail(c, UM_ERROR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     }
     if (line != 0) {
-        return cli_fail(c, UM_ERROR_FORMAT, "%s: line %d is no `key = value` of an INI file", path, line);
+        return cli_fail(c, UM_ERROR_FORMAT, "%s: line %d is no `key = value` of an INI file", path,
+                        line);
     }
     if (out->file_count == 0) {
-        return cli_fail(c, UM_ERROR_FORMAT, "%s: [input] names no scan: add file = scan.hspy", path);
+        return cli_fail(c, UM_ERROR_FORMAT, "%s: [input] names no scan: add file = scan.hspy",
+                        path);
     }
     if (out->folder == NULL) {
         out->folder = cli_with_suffix(path, "");

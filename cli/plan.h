@@ -27,8 +27,9 @@ typedef struct plan {
 /* Reads and checks PLAN.ini: sections, keys, and every value by the rules of the commands. */
 UM_CHECK um_status plan_read(cli *c, const char *path, plan *out);
 void plan_clear(plan *p);
-/* The command line of `step` for input file `i` with the extra words given: parsed into `sub`, which
- * shares the context of `c`. `words` has room for PLAN_MOST_WORDS * 2 and must outlive sub. */
+/* The command line of `step` for input file `i` with the extra words given: parsed into `sub`,
+ * which shares the context of `c`. `words` has room for PLAN_MOST_WORDS * 2 and must outlive sub.
+ */
 UM_CHECK um_status plan_command(cli *c, const plan *p, const plan_step *step, const char *file,
                                 const char *const *extra, int extra_count, char **words, cli *sub);
 

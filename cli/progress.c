@@ -86,7 +86,8 @@ static void show_bar(void *user, const um_progress *p)
         snprintf(line, sizeof line, "%s [%s] %3.0f%%  %s %s/s  ETA %s", p->stage, bar,
                  floor(part * 100), rate, p->unit, clock);
     } else {
-        snprintf(line, sizeof line, "%s  %lld %s  %s/s", p->stage, (long long)p->done, p->unit, rate);
+        snprintf(line, sizeof line, "%s  %lld %s  %s/s", p->stage, (long long)p->done, p->unit,
+                 rate);
     }
     fprintf(stderr, "%.*s", terminal_width() - 1, line);
     fflush(stderr);
@@ -96,9 +97,9 @@ static void show_bar(void *user, const um_progress *p)
 static void show_json(void *user, const um_progress *p)
 {
     (void)user;
-    json_t *line = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:b}", "stage", p->stage, "unit", p->unit,
-                             "done", (json_int_t)p->done, "total", (json_int_t)p->total, "seconds",
-                             p->seconds, "rate", p->rate, "finished", (int)p->finished);
+    json_t *line = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:b}", "stage", p->stage, "unit",
+                             p->unit, "done", (json_int_t)p->done, "total", (json_int_t)p->total,
+                             "seconds", p->seconds, "rate", p->rate, "finished", (int)p->finished);
     if (line == NULL) {
         return;
     }
@@ -121,8 +122,8 @@ static void show_log(void *user, um_log_level level, const char *line)
     }
     char clean[2048];
     cli_progress_clear();
-    fprintf(stderr, "unmix %s: %s%s\n", c->command->name, level == UM_LOG_WARNING ? "warning: " : "",
-            cli_clean(line, clean, sizeof clean));
+    fprintf(stderr, "unmix %s: %s%s\n", c->command->name,
+            level == UM_LOG_WARNING ? "warning: " : "", cli_clean(line, clean, sizeof clean));
 }
 
 void cli_progress_start(cli *c, cli_progress_kind kind)

@@ -46,8 +46,9 @@ um_status cli_overview_store(const cli_overview *overview, um_model *model)
         um_model_set_array(model, "variance_pattern", 2, pattern, images->variance_pattern);
     if (status == UM_OK && images->apertures > 0) {
         bool bright = strcmp(images->aperture[0].name, "bright_field") == 0;
-        status = um_model_set_array(model, bright ? "virtual_bright_field" : "virtual_dark_field", 2,
-                                    map, images->virtual_map[0]); /* dark where the beam is masked */
+        status =
+            um_model_set_array(model, bright ? "virtual_bright_field" : "virtual_dark_field", 2,
+                               map, images->virtual_map[0]); /* dark where the beam is masked */
     }
     return status;
 }
@@ -56,8 +57,8 @@ um_status cli_overview_store(const cli_overview *overview, um_model *model)
 
 static json_t *input_json(const um_source_info *info, const char *digest)
 {
-    return json_pack("{s:s, s:s, s:s, s:o, s:s}", "path", info->path, "format", info->format, "digest",
-                     digest, "shape", cli_json_shape(info->shape), "dtype",
+    return json_pack("{s:o, s:s, s:s, s:o, s:s}", "path", cli_json_text(info->path), "format",
+                     info->format, "digest", digest, "shape", cli_json_shape(info->shape), "dtype",
                      um_dtype_name(info->dtype));
 }
 
@@ -74,11 +75,11 @@ static json_t *options_json(const cli *c)
         if (o->kind == CLI_SWITCH) {
             json_object_set_new(object, o->name, json_true());
         } else if (count <= 1) {
-            json_object_set_new(object, o->name, json_string(cli_text(c, o->name)));
+            json_object_set_new(object, o->name, cli_json_text(cli_text(c, o->name)));
         } else {
             json_t *list = json_array();
             for (int k = 0; k < count; k++) {
-                json_array_append_new(list, json_string(cli_text_at(c, o->name, k)));
+                json_array_append_new(list, cli_json_text(cli_text_at(c, o->name, k)));
             }
             json_object_set_new(object, o->name, list);
         }
@@ -97,10 +98,11 @@ um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *fa
     json_t *object = cli_json_object(um_model_provenance(model));
     char *command = cli_command_line(c->argc, c->argv);
     json_t *ours = json_pack(
-        "{s:o, s:s, s:o, s:o, s:s, s:s, s:s, s:I, s:f, s:I}", "input",
-        input_json(um_source_get_info(scan->source), digest), "recipe", um_recipe_text(scan->recipe),
-        "prep", cli_json_object(um_matrix_report(scan->matrix)), "options", options_json(c), "command",
-        command != NULL ? command : "", "version", um_version(), "build",
+        "{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:f, s:I}", "input",
+        input_json(um_source_get_info(scan->source), digest), "recipe",
+        cli_json_text(um_recipe_text(scan->recipe)), "prep",
+        cli_json_object(um_matrix_report(scan->matrix)), "options", options_json(c), "command",
+        cli_json_text(command != NULL ? command : ""), "version", um_version(), "build",
         um_build_description(c->ctx), "seed", (json_int_t)um_context_seed(c->ctx), "seconds",
         cli_seconds() - c->started, "peak_bytes", (json_int_t)cli_peak_bytes());
     free(command);
@@ -143,12 +145,13 @@ um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const c
     int count = cli_count(c, "output");
     for (int i = 0; i < count; i++) {
         const char *path = cli_text_at(c, "output", i);
-        um_save_options options = {.data_link = link, .overwrite = c->force, .lazy_safe = lazy_safe};
+        um_save_options options = {
+            .data_link = link, .overwrite = c->force, .lazy_safe = lazy_safe};
         um_status status = um_model_save(c->ctx, model, path, &options);
         if (status != UM_OK) {
             return status;
         }
-        json_array_append_new(files, json_string(path));
+        json_array_append_new(files, cli_json_text(path));
     }
     return UM_OK;
 }
@@ -176,7 +179,8 @@ char *cli_data_link(cli *c, const cli_scan *scan, const char *output)
         linkable = linkable || strcmp(info->format, formats[i]) == 0;
     }
     if (!linkable || um_recipe_text(scan->recipe)[0] != '\0' || cli_given(c, "scan")) {
-        cli_fail(c, UM_ERROR_ARGUMENT, "--link-data needs an HDF5 scan without preparation: %s is %s%s",
+        cli_fail(c, UM_ERROR_ARGUMENT, "--link-data needs an HDF5 scan without preparation: %s is "
+                                       "%s%s",
                  scan->path, info->format, linkable ? ", prepared or reshaped" : "");
         return NULL;
     }

@@ -79,7 +79,8 @@ static void row(FILE *out, const plan *p, const json_t *scan)
     link_to(out, p, ending(files, ".html"), "report");
     link_to(out, p, ending(files, ".hspy"), "hspy");
     link_to(out, p, ending(files, ".npz"), "npz");
-    link_to(out, p, ending(json_object_get(json_object_get(scan, "svd"), "files"), ".svg"), "scree");
+    link_to(out, p, ending(json_object_get(json_object_get(scan, "svd"), "files"), ".svg"),
+            "scree");
     const char *pictures = json_string_value(json_object_get(scan, "pictures"));
     link_to(out, p, pictures, "pictures");
     link_to(out, p, json_string_value(json_object_get(scan, "prepared")), "prepared scan");
@@ -118,9 +119,11 @@ char *run_index_html(const plan *p, const json_t *scans)
     }
     fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>", out);
     escaped(out, p->path);
-    fputs("</title>\n<style>body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 1em;"
-          "color:#222}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;"
-          "padding:.4em;text-align:left}img{max-width:32%}</style></head>\n<body><h1>",
+    fputs("</title>\n"
+          "<style>body{font-family:sans-serif;max-width:70em;margin:2em auto;padding:0 "
+          "1em;color:#222}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid "
+          "#ccc;padding:.4em;text-align:left}img{max-width:32%}</style></head>\n"
+          "<body><h1>",
           out);
     escaped(out, p->path);
     fputs("</h1>\n<table><tr><th>scan</th><th>components</th><th>||X - WH||</th><th>of ||X||</th>"

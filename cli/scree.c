@@ -40,23 +40,26 @@ static void axes(FILE *out, const frame *f)
     }
     fprintf(out,
             "<text x='%d' y='%d' text-anchor='middle'>component</text>\n"
-            "<text transform='translate(16,%d) rotate(-90)' text-anchor='middle'>share of the total "
-            "variance</text>\n",
+            "<text transform='translate(16,%d) rotate(-90)' text-anchor='middle'>share of the "
+            "total variance</text>\n",
             (WIDTH + LEFT - RIGHT) / 2, HEIGHT - 10, (HEIGHT + TOP - BOTTOM) / 2);
 }
 
-static void draw(FILE *out, const double *s, const frame *f, double total, int64_t elbow, double edge)
+static void draw(FILE *out, const double *s, const frame *f, double total, int64_t elbow,
+                 double edge)
 {
     fprintf(out,
-            "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' font-family='sans-serif' "
-            "font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n",
+            "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
+            "font-family='sans-serif' font-size='12'>\n"
+            "<rect width='100%%' height='100%%' fill='white'/>\n",
             WIDTH, HEIGHT);
     axes(out, f);
     if (isfinite(edge) && edge > 0) {
         double y = at_y(f, edge * edge / total);
         fprintf(out,
-                "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='#d55e00' stroke-dasharray='6 4'/>"
-                "<text x='%d' y='%.1f' text-anchor='end' fill='#d55e00'>edge of counting noise</text>\n",
+                "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='#d55e00' stroke-dasharray='6 "
+                "4'/><text x='%d' y='%.1f' text-anchor='end' fill='#d55e00'>edge of counting "
+                "noise</text>\n",
                 LEFT, WIDTH - RIGHT, y, y, WIDTH - RIGHT, y - 5);
     }
     fputs("<polyline fill='none' stroke='#0072b2' points='", out);
@@ -77,8 +80,8 @@ static void draw(FILE *out, const double *s, const frame *f, double total, int64
     fputs("</svg>\n", out);
 }
 
-char *cli_scree_svg(const double *singular_values, int64_t count, double total_variance, int64_t elbow,
-                    double noise_edge)
+char *cli_scree_svg(const double *singular_values, int64_t count, double total_variance,
+                    int64_t elbow, double noise_edge)
 {
     enum { MOST = 30 };
     frame f = {.low = 0, .high = 0, .count = count < MOST ? count : MOST};

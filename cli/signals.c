@@ -1,4 +1,5 @@
-/* SIGINT, SIGTERM and SIGHUP ask the running work to stop; a second one ends the process at once. */
+/* SIGINT, SIGTERM and SIGHUP ask the running work to stop; a second one ends the process at once.
+ */
 #include "cli.h"
 
 #include <signal.h>

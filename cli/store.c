@@ -142,14 +142,16 @@ static um_status write_excluded(store *s)
     return status;
 }
 
-/* 64-bit floats without preparation: tiles are 32-bit, so these are copied straight from the source. */
+/* 64-bit floats without preparation: tiles are 32-bit, so these are copied straight from the
+ * source. */
 static um_status copy_as_stored(cli *c, cli_scan *scan, store *s)
 {
     const um_source_info *info = um_source_get_info(scan->source);
     size_t bytes = s->pattern_pixels * um_dtype_size(info->dtype);
     char *raw = malloc(s->room * bytes);
     char *out = malloc(s->room * s->pattern_bytes);
-    um_status status = raw != NULL && out != NULL ? UM_OK : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    um_status status = raw != NULL && out != NULL ? UM_OK : cli_fail(c, UM_ERROR_MEMORY, "no "
+                                                                                         "memory");
     for (int64_t y = 0; y < info->shape.ny && status == UM_OK; y++) {
         for (int64_t x = 0; x < info->shape.nx && status == UM_OK;) {
             int64_t left = info->shape.nx - x;

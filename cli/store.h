@@ -20,9 +20,11 @@ typedef struct cli_stored {
 
 #define CLI_SCAN_SUFFIXES ".hspy .npy .npz .tif .tiff"
 
-/* Streams scan->matrix (already bound). .hspy and .npy take any size; .npz and .tif are made in memory and
- * refused above a quarter of the budget. Positions that the recipe excludes are stored as 0. */
-UM_CHECK um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options, cli_stored *out);
+/* Streams scan->matrix (already bound). .hspy and .npy take any size; .npz and .tif are made in
+ * memory and refused above a quarter of the budget. Positions that the recipe excludes are stored
+ * as 0. */
+UM_CHECK um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options,
+                             cli_stored *out);
 
 /* Converts count values between types: integers saturate, floats round to nearest first. */
 void cli_convert_values(um_dtype from, const void *src, um_dtype to, void *dst, size_t count,

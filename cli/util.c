@@ -99,7 +99,8 @@ um_status cli_print_json(cli *c, json_t *object)
         *c->capture = object;
         return UM_OK;
     }
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    char *text =
+        object == NULL ? NULL : json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(object);
     if (text == NULL) {
         return cli_fail(c, UM_ERROR_MEMORY, "no memory for the JSON output");
@@ -108,6 +109,19 @@ um_status cli_print_json(cli *c, json_t *object)
     puts(text);
     free(text);
     return UM_OK;
+}
+
+json_t *cli_json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    if (string != NULL || text == NULL) {
+        return string;
+    }
+    size_t size = strlen(text) + 8;
+    char *clean = malloc(size);
+    string = clean != NULL ? json_string(cli_clean(text, clean, size)) : NULL;
+    free(clean);
+    return string;
 }
 
 json_t *cli_json_real(double value)
@@ -145,7 +159,8 @@ char *cli_with_suffix(const char *path, const char *suffix)
 {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash != NULL ? slash : path, '.');
-    size_t stem = dot != NULL && dot != path && dot[-1] != '/' ? (size_t)(dot - path) : strlen(path);
+    size_t stem =
+        dot != NULL && dot != path && dot[-1] != '/' ? (size_t)(dot - path) : strlen(path);
     return cli_format("%.*s%s", (int)stem, path, suffix);
 }
 
@@ -188,7 +203,8 @@ char *cli_command_line(int argc, char **argv)
     char *out = line;
     for (int i = 0; i < argc; i++) {
         bool plain = is_plain(argv[i]);
-        out += snprintf(out, room - (size_t)(out - line), "%s%s", i > 0 ? " " : "", plain ? "" : "'");
+        out +=
+            snprintf(out, room - (size_t)(out - line), "%s%s", i > 0 ? " " : "", plain ? "" : "'");
         for (const char *p = argv[i]; *p != '\0'; p++) {
             if (*p == '\'') {
                 out += snprintf(out, room - (size_t)(out - line), "'\\''");

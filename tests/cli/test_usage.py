@@ -289,3 +289,16 @@ def test_outputs_are_refused_before_work(unmix, scan, tmp_path, name, words):
     line = unmix.fails(name, scan, *[str(w).replace("OUT", str(out)) + "x" if "OUT" in w else w
                                      for w in words], status=2)
     assert "must end in one of" in line
+
+
+def test_names_that_are_no_utf8(unmix, scan, tmp_path):
+    """Old file systems have them: the work goes on, and JSON stays JSON."""
+    name = os.fsencode(tmp_path) + b"/caf\xe9.npy"
+    os.rename(scan, name)
+    for words in (["info"], ["nmf", "-k", "2", "--no-report", "-o", str(tmp_path / "r.hspy")],
+                  ["image", "-o", str(tmp_path / "pictures")]):
+        done = subprocess.run([unmix.path, *words, "--json", name], capture_output=True)
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)
+    done = subprocess.run([unmix.path, "info", name + b"x"], capture_output=True)
+    assert done.returncode == 1 and "caf?.npyx" in done.stderr.decode()
