@@ -57,8 +57,8 @@ cleanup:
 static um_status steps(cli *c)
 {
     static const char *const lines[] = {
-        "simulate -o {dir}/scan.hspy --truth {dir}/truth.hspy --size 64x96 --pattern-size 96x96 "
-        "--states 5 --counts 3000",
+        ("simulate -o {dir}/scan.hspy --truth {dir}/truth.hspy --size 64x96 --pattern-size 96x96 "
+         "--states 5 --counts 3000"),
         "info {dir}/scan.hspy",
         "image {dir}/scan.hspy -o {dir}/images",
         "nmf {dir}/scan.hspy -k 5 --mask-beam 4 -o {dir}/result.hspy -o {dir}/result.npz",
