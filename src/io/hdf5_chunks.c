@@ -285,7 +285,7 @@ um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static bool take_pipeline(hid_t creation, um_chunk_pipeline *pipeline)
+bool um_h5_pipeline(hid_t creation, um_chunk_pipeline *pipeline)
 {
     int count = H5Pget_nfilters(creation);
     if (count < 0 || count > UM_CHUNK_MAX_FILTERS) {
@@ -385,7 +385,7 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
     struct stat status;
     bool ok = c != NULL && creation >= 0 && layout->convert != UM_H5_LIBRARY &&
               layout->stored_size <= 8 && H5Pget_layout(creation) == H5D_CHUNKED &&
-              take_pipeline(creation, &c->pipeline) &&
+              um_h5_pipeline(creation, &c->pipeline) &&
               H5Pget_chunk_opts(creation, &options) >= 0 && options == 0;
     if (ok) {
         c->source = source;

@@ -106,6 +106,12 @@ const int64_t *um_h5_chunks_extent(const um_h5_chunks *chunks); /* by logical ax
 um_status um_h5_chunks_read(um_h5_chunks *chunks, const int64_t start[4], const int64_t size[4],
                             void *dst);
 
+/* The filters of a dataset; false when there is one that we do not decode. */
+bool um_h5_pipeline(hid_t creation, um_chunk_pipeline *pipeline);
+/* Whether every stored chunk of a small dataset decodes to its full size: release 1.10 of the library reads
+ * past the end of chunks that do not. True for what is not chunked. */
+bool um_h5_chunks_sound(hid_t dataset);
+
 /* ---- writing HyperSpy files (hspy_write.c) --------------------------------------------------- */
 
 /* False when HDF5 refused. Strings are variable-length UTF-8, booleans HyperSpy's enum. */

@@ -87,8 +87,11 @@ static hid_t holder_space(holder h)
 
 static bool holder_read(holder h, hid_t type, void *dst)
 {
-    return (h.attribute ? H5Aread(h.id, type, dst)
-                        : H5Dread(h.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst)) >= 0;
+    if (h.attribute) {
+        return H5Aread(h.id, type, dst) >= 0;
+    }
+    return um_h5_chunks_sound(h.id) &&
+           H5Dread(h.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst) >= 0;
 }
 
 /* Elements of a simple or scalar space; 0 for a null one, -1 when it cannot be told. */
