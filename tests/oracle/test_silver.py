@@ -1,5 +1,7 @@
 """A semi-real scan: the five measured patterns of a silver lamella (SPED), laid out as grains with mixed
 borders and counting noise. The answer is known, the patterns are those of an instrument."""
+import re
+
 import h5py
 import numpy
 import pytest
@@ -94,3 +96,27 @@ def test_another_layout_and_noise_as_well(unmix, silver, end_members):
     scan.unlink()
     assert min(score["cosine"]) >= 0.99, score["cosine"]
     assert score["label_accuracy"] >= 0.99
+
+
+def test_report_says_plainly_what_an_unmasked_beam_does(unmix, silver):
+    folder, scan, truth = silver
+    pages = {}
+    for name, options in (("with_beam", []), ("without_beam", ["--mask-beam", BEAM_PX])):
+        result = folder / f"{name}.npz"
+        unmix("nmf", scan, "-k", 5, "-o", result, *options, timeout=900)
+        page = folder / f"{name}_scored.html"
+        unmix("report", result, "-o", page, "--truth", truth)
+        pages[name] = page.read_text()
+        with numpy.load(result) as file:
+            patterns = numpy.nan_to_num(file["factors"].astype(float).T)
+        patterns /= numpy.linalg.norm(patterns, axis=1, keepdims=True)
+        pages[name, "alike"] = (patterns @ patterns.T)[numpy.triu_indices(5, 1)].mean()
+    warning = "The direct beam is not masked"
+    assert warning in pages["with_beam"] and warning not in pages["without_beam"]
+    assert "--mask-beam&nbsp;" in pages["with_beam"]
+    # What it says is so: the beam makes the components alike.
+    said = re.search(r"mean cosine between their patterns is ([0-9.]+) with the beam and ([0-9.]+) outside",
+                     pages["with_beam"])
+    assert abs(float(said[1]) - pages["with_beam", "alike"]) < 0.02
+    assert float(said[1]) > float(said[2]) + 0.1
+    assert pages["with_beam", "alike"] > pages["without_beam", "alike"] + 0.1
