@@ -70,7 +70,9 @@ struct um_nmf_options {
     int64_t k;
     um_weights weights;
     um_start start;
-    const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx) */
+    const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx).
+                                From both, the first passes are plain coordinate descent (one sweep
+                                each, not extrapolated), which ends in the minimum nearest to them */
     um_normalize normalize;
     double tolerance;        /* of the KKT residual, see um_nmf_result */
     int64_t max_passes;

@@ -91,6 +91,7 @@ typedef struct um_nmf_run {
     double tolerance;
     int64_t max_passes;
     const um_nmf_options *checkpoint; /* NULL = none */
+    bool plain; /* begin by plain coordinate descent: stay in the valley of a start that was given */
 } um_nmf_run;
 um_status um_nmf_iterate(const um_nmf_run *run, um_nmf_state *state, bool *converged);
 /* Unit rows; what is divided out of H multiplies W when it is next taken up. */

@@ -66,7 +66,9 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     if (status == UM_OK) {
         const um_nmf_run run = {.scaled = s, .tolerance = options->tolerance,
                                 .max_passes = options->max_passes,
-                                .checkpoint = options->checkpoint != NULL ? options : NULL};
+                                .checkpoint = options->checkpoint != NULL ? options : NULL,
+                                .plain = options->start == UM_START_FILE &&
+                                         um_has_suffix(options->start_file, ".npz")};
         status = um_nmf_iterate(&run, &state, &r->converged);
     }
     r->iterations = state.passes;

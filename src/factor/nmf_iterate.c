@@ -11,6 +11,9 @@
 #include <string.h>
 
 enum { ROW_SWEEPS = 60, COMPONENT_SWEEPS = 60, COMPONENT_CHUNK = 1024 };
+/* One sweep each and no extrapolation is the path of plain coordinate descent. Larger steps leave the
+ * valley of a start: on scikit-learn's digits up to 1 % above its minimum, after 50 such passes never. */
+enum { PLAIN_PASSES = 100 };
 static const double SWEEP_STOP = 0.003;
 /* ---- the rows of W ------------------------------------------------------------------------- */
 
@@ -18,6 +21,7 @@ typedef struct row_work {
     const um_scaled *scaled;
     um_nmf_state *state;
     double *g; /* H H' */
+    int sweeps;
 } row_work;
 
 enum extra_sum { SUM_OBJECTIVE, SUM_GRADIENT, SUM_PRODUCT };
@@ -59,7 +63,7 @@ static void move_rows(void *user, const int64_t *position, size_t rows, const do
                 (double)state->w[(size_t)position[r] * count + c] * state->scale[c];
         }
     }
-    k->scaled->kernels->hals(count, rows, UM_GROUP_ROWS, k->g, a, w, ROW_SWEEPS, SWEEP_STOP);
+    k->scaled->kernels->hals(count, rows, UM_GROUP_ROWS, k->g, a, w, k->sweeps, SWEEP_STOP);
     for (size_t c = 0; c < count; c++) {
         for (size_t r = 0; r < rows; r++) {
             float value = (float)w[c * UM_GROUP_ROWS + r];
@@ -70,6 +74,10 @@ static void move_rows(void *user, const int64_t *position, size_t rows, const do
     judge_rows(k, a, w, rows, count, extra);
 }
 
+typedef struct buffers {
+    double *g_h, *g, *b, *h64;
+} buffers;
+
 /* ---- the components H ---------------------------------------------------------------------- */
 
 typedef struct component_work {
@@ -77,6 +85,7 @@ typedef struct component_work {
     size_t k;
     const double *g, *b;
     double *h; /* k x m */
+    int sweeps;
 } component_work;
 
 static um_status move_chunk(void *user, int64_t chunk, int worker)
@@ -86,7 +95,7 @@ static um_status move_chunk(void *user, int64_t chunk, int worker)
     size_t first = (size_t)chunk * COMPONENT_CHUNK;
     size_t width = w->scaled->m - first < COMPONENT_CHUNK ? w->scaled->m - first : COMPONENT_CHUNK;
     w->scaled->kernels->hals(w->k, width, w->scaled->m, w->g, w->b + first, w->h + first,
-                             COMPONENT_SWEEPS, SWEEP_STOP);
+                             w->sweeps, SWEEP_STOP);
     return UM_OK;
 }
 
@@ -112,16 +121,16 @@ double um_kkt_residual(const um_scaled *s, size_t k, const double *g, const doub
     return product2 > 0 ? sqrt(gradient2 / product2) : 0;
 }
 
-static um_status move_components(um_scaled *s, um_nmf_state *state, const double *g, const double *b,
-                                 double *h64)
+static um_status move_components(um_scaled *s, um_nmf_state *state, const buffers *buf, int sweeps)
 {
+    double *h64 = buf->h64;
     size_t k = state->k;
     for (size_t c = 0; c < k; c++) {
         for (size_t j = 0; j < s->m; j++) {
             h64[c * s->m + j] = (double)state->h[c * s->ld + j];
         }
     }
-    component_work work = {s, k, g, b, h64};
+    component_work work = {s, k, buf->g, buf->b, h64, sweeps};
     int64_t chunks = (int64_t)((s->m + COMPONENT_CHUNK - 1) / COMPONENT_CHUNK);
     return um_pipeline_run(s->ctx, chunks, um_context_threads(s->ctx), move_chunk, NULL, &work);
 }
@@ -146,7 +155,7 @@ void um_nmf_normalise(const um_scaled *s, um_nmf_state *state)
 /* From the new solution h64 and the last one to where the next pass is taken. Restarts when the move just
  * made points against the momentum (O'Donoghue & Candes 2015): unlike a rise of the objective, that shows
  * well above rounding. */
-static void extrapolate(const um_scaled *s, um_nmf_state *state, double *h64)
+static void extrapolate(const um_scaled *s, um_nmf_state *state, double *h64, bool plain)
 {
     double against = 0;
     for (size_t c = 0; c < state->k; c++) {
@@ -163,7 +172,7 @@ static void extrapolate(const um_scaled *s, um_nmf_state *state, double *h64)
             against += (from - h[j]) * (h[j] - last);
         }
     }
-    bool first = state->passes < 2;
+    bool first = state->passes < 2 || plain;
     state->momentum = first || against > 0 ? 0 : state->momentum + 1;
     double beta = state->momentum / (state->momentum + 3);
     for (size_t c = 0; c < state->k; c++) {
@@ -179,17 +188,14 @@ static void extrapolate(const um_scaled *s, um_nmf_state *state, double *h64)
 
 /* ---- iterations ---------------------------------------------------------------------------- */
 
-typedef struct buffers {
-    double *g_h, *g, *b, *h64;
-} buffers;
-
 static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buffers *buf,
                           bool *converged)
 {
     um_scaled *s = run->scaled;
     size_t k = state->k;
     um_gram(state->h, k, s->ld, buf->g_h);
-    row_work rows = {s, state, buf->g_h};
+    const bool plain = run->plain && state->passes < PLAIN_PASSES;
+    row_work rows = {s, state, buf->g_h, plain ? 1 : ROW_SWEEPS};
     um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = move_rows, .user = &rows,
                           .want_norm2 = run->subspace == NULL && s->norm2 <= 0, .b = buf->b,
                           .g = buf->g};
@@ -219,8 +225,8 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
              run->subspace != NULL ? "low-rank pass" : "pass", (long long)state->passes,
              objective * s->report * s->report, state->kkt);
     if (!*converged) {
-        UM_TRY(move_components(s, state, buf->g, buf->b, buf->h64));
-        extrapolate(s, state, buf->h64);
+        UM_TRY(move_components(s, state, buf, plain ? 1 : COMPONENT_SWEEPS));
+        extrapolate(s, state, buf->h64, plain);
     }
     return UM_OK;
 }
