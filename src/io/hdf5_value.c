@@ -447,6 +447,16 @@ static const char *plain_name(const char *name)
     return name;
 }
 
+/* Long texts use up more of what metadata may cost. */
+static int cost(const json_t *value)
+{
+    size_t bytes = json_string_length(value);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        bytes += json_string_length(json_array_get(value, i));
+    }
+    return (int)(bytes / MAX_TEXT);
+}
+
 typedef struct walk {
     json_t *object;
     int depth;
@@ -475,6 +485,7 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
     holder h;
     if (open_attribute(object, name, &h)) {
         json_t *value = value_json(h);
+        *w->items -= cost(value);
         /* What unmix itself kept with the data is JSON again. */
         if (strcmp(name, "unmix") == 0 && json_is_string(value)) {
             json_t *parsed = json_loads(json_string_value(value), 0, NULL);
@@ -509,7 +520,9 @@ static herr_t take_link(hid_t group, const char *name, const H5L_info_t *info, v
     if (kind == H5I_GROUP) {
         put(w->object, name, group_json(child, w->depth + 1, w->items));
     } else if (kind == H5I_DATASET) {
-        put(w->object, name, value_json((holder){child, false}));
+        json_t *value = value_json((holder){child, false});
+        *w->items -= cost(value);
+        put(w->object, name, value);
     }
     H5Oclose(child);
     return 0;

@@ -127,6 +127,70 @@ static void sink_and_source_agree(void **state)
     unlink(file);
 }
 
+/* Any number of threads may read at once, also where chunks come through the library. */
+static um_status read_row(void *user, int64_t item, int worker)
+{
+    (void)worker;
+    um_source *source = user;
+    um_shape s = um_source_get_info(source)->shape;
+    um_rect rect = {item % s.ny, item % 3, 1, s.nx - item % 3};
+    size_t count = (size_t)(rect.nx * s.ky * s.kx);
+    uint16_t *got = malloc(count * 2);
+    uint16_t *want = malloc(count * 2);
+    fill(want, rect, s);
+    um_status status = um_source_read(source, rect, got);
+    if (status == UM_OK && memcmp(got, want, count * 2) != 0) {
+        status = um_fail(ctx, UM_ERROR_INTERNAL, "row %d differs", (int)item);
+    }
+    free(got);
+    free(want);
+    return status;
+}
+
+/* One pattern to a chunk, so that there are more chunks than are listed when the file is opened. */
+static void write_many_chunks(const char *file, um_shape s)
+{
+    const hsize_t size[4] = {(hsize_t)s.ny, (hsize_t)s.nx, (hsize_t)s.ky, (hsize_t)s.kx};
+    const hsize_t chunk[4] = {1, 1, size[2], size[3]};
+    uint16_t *values = malloc((size_t)(s.ny * s.nx * s.ky * s.kx) * 2);
+    fill(values, (um_rect){0, 0, s.ny, s.nx}, s);
+    um_h5_guard guard;
+    um_h5_enter(&guard);
+    hid_t f = H5Fcreate(file, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(4, size, NULL);
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(creation, 4, chunk);
+    H5Pset_deflate(creation, 1);
+    hid_t d = H5Dcreate2(f, "scan", H5T_NATIVE_UINT16, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    assert_true(H5Dwrite(d, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(d);
+    H5Pclose(creation);
+    H5Sclose(space);
+    H5Fclose(f);
+    um_h5_leave(&guard);
+    free(values);
+}
+
+static void threads_read_the_same(void **state)
+{
+    (void)state;
+    const char *file = in_folder("threads.hspy");
+    for (int i = 0; i < 2; i++) {
+        um_shape s = i == 0 ? (um_shape){40, 7, 6, 11} : (um_shape){60, 40, 3, 5};
+        if (i == 0) {
+            write_scan(file, s, "gzip", 8);
+        } else {
+            write_many_chunks(file, s);
+        }
+        um_source *source = NULL;
+        assert_int_equal(um_source_open(ctx, file, NULL, &source), UM_OK);
+        assert_int_equal(um_pipeline_run(ctx, 80, 4, read_row, NULL, source), UM_OK);
+        um_source_free(source);
+        unlink(file);
+    }
+    assert_int_equal(um_context_memory_in_use(ctx), 0);
+}
+
 static void unknown_compression_is_refused(void **state)
 {
     (void)state;
@@ -155,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sink_and_source_agree),
+        cmocka_unit_test(threads_read_the_same),
         cmocka_unit_test(unknown_compression_is_refused),
         cmocka_unit_test(abandoned_sink_leaves_nothing),
     };
