@@ -185,7 +185,8 @@ void um_tick_text(const double *ticks, int count, int i, char text[32])
     }
     int digits = 2;
     if (isfinite(step) && step > 0 && largest > 0) {
-        digits = (int)fmin(fmax(floor(log10(largest)) - floor(log10(step) + 1e-9) + 1, 1), 8);
+        int more = count == 2 ? 1 : 0; /* two ends need not be round numbers */
+        digits = more + (int)fmin(fmax(floor(log10(largest)) - floor(log10(step) + 1e-9) + 1, 1), 8);
     }
     um_number_text(ticks[i], digits, text);
 }

@@ -59,11 +59,11 @@ static void put_foot(um_html *html, const um_facts *f)
 {
     const char *build = um_facts_text(f, "build");
     const char *version = um_facts_text(f, "version");
-    um_html_put(html, "</main>\n<footer>unmix ");
-    um_html_text(html, version != NULL ? version : um_version());
-    if (build != NULL) {
-        um_html_put(html, " · ");
+    um_html_put(html, "</main>\n<footer>");
+    if (build != NULL) { /* begins with name and version */
         um_html_text(html, build);
+    } else {
+        um_html_say(html, "unmix %s", version != NULL ? version : um_version());
     }
     um_html_put(html, " · colours are safe for colour blindness and rise evenly in lightness, so that "
                       "they also read in black and white</footer>\n</body>\n</html>\n");
