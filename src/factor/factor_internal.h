@@ -57,8 +57,9 @@ typedef struct um_subspace {
     float *us;     /* n x count: left vectors times sigma */
     int64_t passes;
 } um_subspace;
+/* for_start: values in the noise need not settle. */
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
-                           um_subspace *out);
+                           bool for_start, um_subspace *out);
 /* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);
 double um_subspace_norm2(const um_subspace *subspace);

@@ -45,7 +45,7 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     um_subspace subspace = {.count = 0};
     bool resumed = false;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
-    um_status status = um_subspace_find(s, k, -1, 0, &subspace);
+    um_status status = um_subspace_find(s, k, -1, 0, true, &subspace);
     r->passes += subspace.passes;
     if (status == UM_OK) {
         status = um_nmf_state_create(s, k, options->max_passes, &state);

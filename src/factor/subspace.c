@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum { MOST_READS = 16 };
-/* Largest relative change of singular values between reads. Values in the noise crowd and settle slowly
- * whatever they are used for, so those, and the rest that only draws the scree curve, may be rough. */
-static const double STABLE = 1e-5, STABLE_ROUGH = 0.02, NOISE_MARGIN = 1.02;
+/* Largest relative change of singular values between reads. Values in the noise crowd and settle slowly:
+ * those asked for are taken less sharply there, and the rest, which only draws the scree curve, roughly. */
+static const double STABLE = 1e-5, STABLE_NOISE = 3e-4, STABLE_ROUGH = 0.02, NOISE_MARGIN = 1.02;
 static const double RANK_FLOOR = 1e-12; /* of the largest eigenvalue of Y'Y: f32 rounding beyond */
 
 typedef struct work {
@@ -117,11 +117,14 @@ static um_status resolve(const um_scaled *s, work *k)
     return UM_OK;
 }
 
-static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t count)
+static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t count, bool for_start)
 {
     double edge = s->weighted ? NOISE_MARGIN * um_noise_edge(s) / s->report : 0;
     for (size_t c = 0; c < count; c++) {
-        double limit = c < wanted && k->sigma[c] > edge ? STABLE : STABLE_ROUGH;
+        double limit = k->sigma[c] > edge ? STABLE : STABLE_NOISE;
+        if (c >= wanted || (for_start && k->sigma[c] <= edge)) {
+            limit = STABLE_ROUGH;
+        }
         if (fabs(k->sigma[c] - k->last[c]) > limit * k->sigma[c]) {
             return false;
         }
@@ -214,7 +217,7 @@ static um_status make_work(const um_scaled *s, size_t l, work *k)
 }
 
 static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int power_iterations,
-                         int64_t *passes)
+                         bool for_start, int64_t *passes)
 {
     random_basis(s, k);
     int reads = power_iterations >= 0 ? power_iterations + 1 : MOST_READS;
@@ -228,7 +231,7 @@ static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int
             s->norm2 = pass.norm2;
         }
         UM_TRY(resolve(s, k));
-        if (power_iterations < 0 && read > 0 && (stable(s, k, wanted, count) || k->l >= rank)) {
+        if (power_iterations < 0 && read > 0 && (stable(s, k, wanted, count, for_start) || k->l >= rank)) {
             break;
         }
     }
@@ -243,7 +246,7 @@ size_t um_subspace_size(size_t k, int oversampling, size_t rank)
 }
 
 um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, int oversampling,
-                           um_subspace *out)
+                           bool for_start, um_subspace *out)
 {
     *out = (um_subspace){.count = 0};
     size_t rank = (size_t)(s->rows < s->columns ? s->rows : s->columns);
@@ -255,7 +258,7 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
     work k;
     um_status status = make_work(s, l, &k);
     if (status == UM_OK) {
-        status = iterate(s, &k, wanted, count, power_iterations, &out->passes);
+        status = iterate(s, &k, wanted, count, power_iterations, for_start, &out->passes);
     }
     if (status == UM_OK) {
         out->count = count;

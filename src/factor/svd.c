@@ -138,7 +138,7 @@ static um_status run_svd(um_scaled *s, const um_svd_options *options, um_svd_res
     }
     um_subspace subspace;
     UM_TRY(um_subspace_find(s, (size_t)options->k, options->power_iterations, options->oversampling,
-                            &subspace));
+                            false, &subspace));
     r->count = (int64_t)subspace.count;
     r->passes = subspace.passes;
     r->total_variance = s->norm2 * s->report * s->report;

@@ -47,7 +47,7 @@ def test_svd_keys_and_values(unmix, scan, mixture, tmp_path):
     assert weighted["weighted"]
     assert np.allclose(got[:3], exact[:3], rtol=1e-4)
     # The rest is a bulk of noise without gaps: subspace iteration bounds those values from below.
-    assert np.all(got <= exact[:len(got)] * (1 + 1e-5)) and np.all(got[3:] >= 0.97 * exact[3:len(got)])
+    assert np.all(got <= exact[:len(got)] * (1 + 1e-5)) and np.all(got[3:] >= 0.998 * exact[3:len(got)])
 
 
 def test_nmf_by_default_finds_k_and_says_so(unmix, scan, tmp_path):
