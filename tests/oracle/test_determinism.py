@@ -29,7 +29,7 @@ def members(path):
 
 @pytest.mark.parametrize("weights", ["poisson", "none"])
 @pytest.mark.parametrize("name", ["flat.npy", "chunked.hspy"])
-@pytest.mark.parametrize("command", [["svd", "-k", "6"], ["nmf", "-k", "4", "--max-passes", "15"]],
+@pytest.mark.parametrize("command", [["svd", "-k", "6"], ["nmf", "-k", "4", "--max-passes", "15", "--no-report"]],
                          ids=["svd", "nmf"])
 def test_same_bits(unmix, scans, tmp_path, command, name, weights):
     results = []

@@ -42,7 +42,7 @@ def files(tmp_path_factory):
 
 
 def fit(unmix, folder, out, name, weights, *options):
-    got = unmix("nmf", folder / name, "-k", K, "-o", out, "--weights", weights, "--signal-mask",
+    got = unmix("nmf", folder / name, "-k", K, "-o", out, "--no-report", "--weights", weights, "--signal-mask",
                 folder / "signal.npy", "--navigation-mask", folder / "navigation.npy", "--tolerance", "1e-6",
                 "--max-passes", "3000", *options)
     return got, *reference.load_result(out)

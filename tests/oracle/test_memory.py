@@ -8,7 +8,7 @@ import pytest
 BUDGET, LIMIT = "500M", 600_000_000
 COMMANDS = {
     "svd": ["-k", "5", "--power-iterations", "1", "-o", "r.npz"],
-    "nmf": ["-k", "5", "--max-passes", "2", "-o", "r.npz"],
+    "nmf": ["-k", "5", "--max-passes", "2", "--no-report", "-o", "r.npz"],
     "image": ["-o", "pictures"],
     "prep": ["--bin-signal", "2", "-o", "prepared.npy"],
 }

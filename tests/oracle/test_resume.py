@@ -10,7 +10,7 @@ import pytest
 import reference
 
 OPTIONS = ["-k", "5", "--checkpoint-seconds", "0", "--tolerance", "1e-12", "--max-passes", "60", "--seed", "3",
-           "--threads", "1", "--start", "random"]
+           "--threads", "1", "--start", "random", "--no-report"]
 
 
 @pytest.fixture(scope="module")
