@@ -101,7 +101,8 @@ static void warn_beam(um_html *html, const um_facts *f)
         put_number(html, b->peak / b->next_peak, 2);
         um_html_put(html, " times as high as the highest reflection");
     }
-    um_html_put(html, ": the components describe the beam before the specimen, and are worse for it.");
+    um_html_put(html, ": the fit describes the beam before the specimen, and its components are "
+                      "worse separated for it.");
     if (f->cosine_all > 0 && f->cosine_all - f->cosine_outside > 0.02) {
         um_html_format(html,
                        " It makes them alike: the mean cosine between their patterns is %.2f with "
