@@ -241,19 +241,21 @@ static um_isa best(void)
 static void avx2_variant(void **state)
 {
     (void)state;
-    if (best() < UM_ISA_AVX2) {
-        skip();
+    if (best() >= UM_ISA_AVX2) {
+        check_all(UM_ISA_AVX2);
+    } else {
+        print_message("# no AVX2 on this CPU: that variant was not tested\n");
     }
-    check_all(UM_ISA_AVX2);
 }
 
 static void avx512_variant(void **state)
 {
     (void)state;
-    if (best() < UM_ISA_AVX512) {
-        skip();
+    if (best() >= UM_ISA_AVX512) {
+        check_all(UM_ISA_AVX512);
+    } else {
+        print_message("# no AVX-512 on this CPU: that variant was not tested\n");
     }
-    check_all(UM_ISA_AVX512);
 }
 
 /* Descent reaches the solution of well-conditioned problems, is monotone in sweeps, respects strides. */
