@@ -55,6 +55,7 @@ typedef struct um_subspace {
     double *sigma; /* count, in X' */
     float *v;      /* count x ld, orthonormal rows */
     float *us;     /* n x count: left vectors times sigma */
+    double norm2;  /* of the image us v */
     int64_t passes;
 } um_subspace;
 /* for_start: values in the noise need not settle. */
@@ -62,7 +63,6 @@ um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, in
                            bool for_start, um_subspace *out);
 /* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);
-double um_subspace_norm2(const um_subspace *subspace);
 size_t um_subspace_size(size_t k, int oversampling, size_t rank); /* directions carried */
 void um_subspace_free(um_context *ctx, um_subspace *subspace);
 

@@ -25,15 +25,6 @@ typedef struct lowrank {
     worker *workers;
 } lowrank;
 
-double um_subspace_norm2(const um_subspace *sub)
-{
-    double sum = 0;
-    for (size_t c = 0; c < sub->count; c++) {
-        sum += sub->sigma[c] * sub->sigma[c];
-    }
-    return sum;
-}
-
 static void visit_rows(lowrank *job, worker *w, size_t first, size_t rows)
 {
     um_exact_pass *pass = job->pass;

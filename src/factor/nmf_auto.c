@@ -52,11 +52,16 @@ static um_status take_sample(const um_scaled *s, const um_subspace *subspace, sa
     UM_TRY(um_buffer_alloc(s->ctx, out->scaled.n, sizeof(float), "a sample", &out->scaled.u));
     UM_TRY(um_buffer_alloc(s->ctx, out->scaled.n * count, sizeof(float), "a sample",
                            &out->subspace.us));
+    double norm2 = 0;
     for (size_t i = 0; i < out->scaled.n; i++) {
+        const float *row = subspace->us + i * stride * count;
         out->scaled.u[i] = s->u[i * stride];
-        memcpy(out->subspace.us + i * count, subspace->us + i * stride * count,
-               count * sizeof(float));
+        memcpy(out->subspace.us + i * count, row, count * sizeof *row);
+        for (size_t c = 0; c < count; c++) {
+            norm2 += (double)row[c] * (double)row[c];
+        }
     }
+    out->subspace.norm2 = stride > 1 ? norm2 : subspace->norm2;
     return UM_OK;
 }
 
@@ -85,14 +90,13 @@ static void swap_states(um_nmf_state *a, um_nmf_state *b)
     *b = keep;
 }
 
-/* Fits all starts; the chosen one in *chosen, which the caller frees. */
+/* Fits all starts; the chosen one in *chosen, which the caller frees. What lies outside the subspace no
+ * start can explain, but it counts in how much they differ. */
 static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample *part,
-                            um_nmf_state *chosen)
+                            double outside, um_nmf_state *chosen)
 {
     size_t k = chosen->k;
     const um_start starts[] = {UM_START_SEPARABLE, UM_START_NNDSVD, UM_START_RANDOM};
-    /* What lies outside the subspace no start can explain, but it counts in how much they differ. */
-    double outside = fmax(0, s->norm2 - um_subspace_norm2(&part->subspace));
     double limit = INFINITY;
     for (int i = 0; i < 2 + RANDOM_STARTS; i++) {
         um_nmf_state trial;
@@ -110,7 +114,9 @@ static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample 
         UM_TRY(status);
         um_progress_add(s->ctx, 1);
     }
-    return UM_OK;
+    return chosen->h != NULL ? UM_OK
+                             : um_fail(s->ctx, UM_ERROR_NUMERIC,
+                                       "the automatic start: no objective is finite: pass --start");
 }
 
 um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
@@ -120,8 +126,10 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
     um_nmf_state chosen = {.k = state->k};
     um_status status = take_sample(s, subspace, &part);
     if (status == UM_OK) {
+        double share = (double)part.scaled.n / (double)s->n;
+        double outside = share * fmax(0, s->norm2 - subspace->norm2);
         um_progress_begin(s->ctx, "starts", "starts", 2 + RANDOM_STARTS);
-        status = try_starts(s, options, &part, &chosen);
+        status = try_starts(s, options, &part, outside, &chosen);
         um_progress_end(s->ctx);
     }
     if (status == UM_OK) {

@@ -202,7 +202,7 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
     double norm2 = s->norm2;
     if (run->subspace != NULL) {
         UM_TRY(um_lowrank_pass_run(&pass, run->subspace));
-        norm2 = um_subspace_norm2(run->subspace);
+        norm2 = run->subspace->norm2;
     } else {
         char stage[48];
         snprintf(stage, sizeof stage, "NMF pass %lld", (long long)state->passes + 1);

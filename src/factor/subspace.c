@@ -133,12 +133,12 @@ static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t coun
 }
 
 /* us = Y g' f' sigma, rows in the fixed order of positions. */
-static void left_vectors(const um_scaled *s, const work *k, um_subspace *out)
+static um_status left_vectors(const um_scaled *s, const work *k, um_subspace *out)
 {
     size_t l = k->l;
     double *turn = calloc(l * out->count, sizeof *turn);
     if (turn == NULL) {
-        return;
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu directions", l);
     }
     for (size_t i = 0; i < l; i++) {
         for (size_t c = 0; c < out->count; c++) {
@@ -159,6 +159,7 @@ static void left_vectors(const um_scaled *s, const work *k, um_subspace *out)
         }
     }
     free(turn);
+    return UM_OK;
 }
 
 /* The entry of largest magnitude of each pattern, in the units of the data, becomes positive. */
@@ -272,8 +273,13 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
                                  &out->us);
     }
     if (status == UM_OK) {
+        status = left_vectors(s, &k, out);
+    }
+    if (status == UM_OK) {
         memcpy(out->sigma, k.sigma, count * sizeof *out->sigma);
-        left_vectors(s, &k, out);
+        for (size_t c = 0; c < count; c++) {
+            out->norm2 += k.sigma[c] * k.sigma[c];
+        }
         out->v = k.o; /* its first rows */
         k.o = NULL;
         fix_signs(s, out);

@@ -332,6 +332,53 @@ static void plans_its_memory(void **state)
     teardown(f);
 }
 
+/* The largest objective that the trials of the automatic start tell of. */
+static void note_objective(void *user, um_log_level level, const char *line)
+{
+    double objective = 0;
+    int start = 0;
+    int variant = 0;
+    if (level == UM_LOG_DEBUG &&
+        sscanf(line, "start %d.%d: low-rank objective %lf", &start, &variant, &objective) == 3) {
+        double *largest = user;
+        *largest = fmax(*largest, objective);
+    }
+}
+
+/* Of a long scan the starts see a sample of the rows: objectives are of that sample alone. */
+static void tells_starts_apart_by_a_sample(void **state)
+{
+    (void)state;
+    enum { LONG = 40000, FEW = 12 };
+    um_context *ctx = NULL;
+    assert_int_equal(um_context_create(&ctx), UM_OK);
+    float *data = malloc(LONG * FEW * sizeof *data);
+    double norm2 = 0;
+    um_random random = {5, UM_STREAM_TEST};
+    for (int p = 0; p < LONG; p++) {
+        double share = um_random_uniform(random, (uint64_t)p);
+        for (int q = 0; q < FEW; q++) {
+            double x = share * (1 + q) + (1 - share) * (FEW - q);
+            data[p * FEW + q] = (float)x;
+            norm2 += x * x;
+        }
+    }
+    um_source *source = memory_source(ctx, UM_F32, (um_shape){1, LONG, 1, FEW}, data);
+    um_matrix *matrix = NULL;
+    assert_int_equal(um_matrix_open(ctx, source, NULL, &matrix), UM_OK);
+    double largest = -1;
+    um_context_set_log(ctx, note_objective, &largest);
+    um_nmf_options options = um_nmf_defaults(2);
+    um_nmf_result *r = NULL;
+    assert_int_equal(um_nmf(matrix, &options, &r), UM_OK);
+    assert_true(largest >= 0 && largest < 1e-3 * norm2); /* two components explain everything */
+    um_nmf_result_free(r);
+    um_matrix_free(matrix);
+    um_source_free(source);
+    um_context_free(ctx);
+    free(data);
+}
+
 static void refuses_negative_data(void **state)
 {
     (void)state;
@@ -407,6 +454,7 @@ int main(void)
         cmocka_unit_test(refuses_what_it_cannot_do),
         cmocka_unit_test(plans_its_memory),
         cmocka_unit_test(refuses_negative_data),
+        cmocka_unit_test(tells_starts_apart_by_a_sample),
         cmocka_unit_test(svd_keeps_its_conventions),
         cmocka_unit_test(elbow_is_a_number_of_components),
     };
