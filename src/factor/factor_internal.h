@@ -118,6 +118,9 @@ double um_kkt_residual(const um_scaled *scaled, size_t k, const double *g, const
 /* G = H H' over ld columns, f64. */
 void um_gram(const float *h, size_t k, size_t ld, double *g);
 
+/* Refuses a k that no scan of this shape can have, before its memory is asked for. */
+um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most);
+
 /* A model with calibration, masks and the sum patterns of the scan. */
 um_status um_model_of_scan(const um_scaled *scaled, size_t k, const char *method, um_model **out);
 um_status um_model_add_spectrum(const um_scaled *scaled, const um_subspace *subspace,

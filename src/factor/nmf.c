@@ -88,6 +88,7 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     um_context *ctx = um_matrix_get_context(matrix);
     *out = NULL;
     double start = um_seconds();
+    UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
     UM_TRY(um_budget_require(ctx, um_nmf_plan(matrix, options), "the factorisation"));
     um_nmf_result *r = calloc(1, sizeof *r);
     if (r == NULL) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double LARGEST = 1e15; /* of a start: products stay inside the range of f32 */
+
 /* Mean of X' over what is not excluded. */
 static double scaled_mean(const um_scaled *s)
 {
@@ -136,10 +138,10 @@ static um_status start_patterns(um_scaled *s, const char *path, const um_array *
     for (size_t c = 0; c < k; c++) {
         for (size_t j = 0; j < s->m; j++) {
             double x = um_array_get(array, (int64_t)(by_pixel ? j * k + c : c * s->m + j));
-            if (s->v[j] > 0 && !(x >= 0)) {
+            if (s->v[j] > 0 && !(x >= 0 && x <= LARGEST)) {
                 return um_fail(s->ctx, UM_ERROR_VALUE,
-                               "%s: the start must be non-negative, but component %zu has %g at pixel "
-                               "%zu",
+                               "%s: the start must lie between 0 and 1e15, but component %zu has %g at "
+                               "pixel %zu",
                                path, c, x, j);
             }
             state->h[c * s->ld + j] = s->v[j] > 0 ? (float)(x * (double)s->v[j]) : 0;
@@ -160,7 +162,9 @@ static um_status start_loadings(um_scaled *s, const char *path, const um_array *
     for (size_t p = 0; p < s->n; p++) {
         for (size_t c = 0; c < k; c++) {
             double x = um_array_get(array, (int64_t)(p * k + c));
-            state->w[p * k + c] = s->u[p] > 0 && x > 0 ? (float)(x * (double)s->u[p]) : 0;
+            state->w[p * k + c] = s->u[p] > 0 && x > 0 && x <= LARGEST
+                                      ? (float)(x * (double)s->u[p])
+                                      : 0;
         }
     }
     return UM_OK;

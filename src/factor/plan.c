@@ -24,6 +24,20 @@ static size_t most(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
+{
+    const um_matrix_info *info = um_matrix_get_info(matrix);
+    int64_t rows = info->shape.ny * info->shape.nx;
+    int64_t columns = info->shape.ky * info->shape.kx;
+    most = rows < most ? rows : most;
+    most = columns < most ? columns : most;
+    return k >= 1 && k <= most
+               ? UM_OK
+               : um_fail(um_matrix_get_context(matrix), UM_ERROR_ARGUMENT,
+                         "-k %lld: 1 to %lld components are possible here", (long long)k,
+                         (long long)most);
+}
+
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
 static size_t exact_pass(const sizes *z, size_t k)
 {

@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Squares, and sums of some thousand of them, stay well inside the range of f32. */
+static const double SMALLEST = 1e-15, LARGEST = 1e15;
+
 static um_status refuse_bad_values(um_scaled *s, const um_sums *sums)
 {
     const um_matrix_info *info = um_matrix_get_info(s->matrix);
@@ -23,6 +26,13 @@ static um_status refuse_bad_values(um_scaled *s, const um_sums *sums)
                        "nothing to factorise: %s", sums->positions == 0
                                                        ? "every scan position is excluded"
                                                        : "every value is zero");
+    }
+    double largest = fmax(fabs(sums->minimum), fabs(sums->maximum));
+    if (largest < SMALLEST || largest > LARGEST) {
+        return um_fail(s->ctx, UM_ERROR_VALUE,
+                       "the largest value is %g: sums of squares are then outside single precision: "
+                       "choose a unit in which it lies between %g and %g",
+                       largest, SMALLEST, LARGEST);
     }
     return UM_OK;
 }

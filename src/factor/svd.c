@@ -132,8 +132,8 @@ static um_status run_svd(um_scaled *s, const um_svd_options *options, um_svd_res
 {
     um_context *ctx = s->ctx;
     int64_t rank = s->rows < s->columns ? s->rows : s->columns;
-    if (options->k < 1 || options->k > rank) {
-        return um_fail(ctx, UM_ERROR_ARGUMENT, "-k %lld: at most %lld components are possible here",
+    if (options->k > rank) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT, "-k %lld: 1 to %lld components are possible here",
                        (long long)options->k, (long long)rank);
     }
     um_subspace subspace;
@@ -168,6 +168,7 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     um_context *ctx = um_matrix_get_context(matrix);
     *out = NULL;
     double start = um_seconds();
+    UM_TRY(um_require_k(matrix, options->k, INT64_MAX));
     UM_TRY(um_budget_require(ctx, um_svd_plan(matrix, options), "the singular values"));
     um_svd_result *r = calloc(1, sizeof *r);
     if (r == NULL) {

@@ -301,6 +301,8 @@ static void refuses_what_it_cannot_do(void **state)
     um_nmf_options options = um_nmf_defaults(M + 1);
     assert_int_equal(um_nmf(f->matrix, &options, &r), UM_ERROR_ARGUMENT);
     assert_null(r);
+    options.k = INT64_MAX / 2; /* its plan would overflow */
+    assert_int_equal(um_nmf(f->matrix, &options, &r), UM_ERROR_ARGUMENT);
     um_context_set_memory(f->ctx, 20000);
     options = um_nmf_defaults(STATES);
     assert_int_equal(um_nmf(f->matrix, &options, &r), UM_ERROR_BUDGET);
@@ -379,6 +381,30 @@ static void tells_starts_apart_by_a_sample(void **state)
     free(data);
 }
 
+static void refuses_values_beyond_single_precision(void **state)
+{
+    (void)state;
+    const double scales[2] = {1e-30, 1e30};
+    for (int i = 0; i < 2; i++) {
+        um_context *ctx = NULL;
+        assert_int_equal(um_context_create(&ctx), UM_OK);
+        float data[6 * 4];
+        for (int p = 0; p < 24; p++) {
+            data[p] = (float)(scales[i] * (1 + p % 5));
+        }
+        um_source *source = memory_source(ctx, UM_F32, (um_shape){2, 3, 2, 2}, data);
+        um_matrix *matrix = NULL;
+        assert_int_equal(um_matrix_open(ctx, source, NULL, &matrix), UM_OK);
+        um_nmf_options options = um_nmf_defaults(1);
+        um_nmf_result *r = NULL;
+        assert_int_equal(um_nmf(matrix, &options, &r), UM_ERROR_VALUE);
+        assert_non_null(strstr(um_context_message(ctx), "single precision"));
+        um_matrix_free(matrix);
+        um_source_free(source);
+        um_context_free(ctx);
+    }
+}
+
 static void refuses_negative_data(void **state)
 {
     (void)state;
@@ -455,6 +481,7 @@ int main(void)
         cmocka_unit_test(plans_its_memory),
         cmocka_unit_test(refuses_negative_data),
         cmocka_unit_test(tells_starts_apart_by_a_sample),
+        cmocka_unit_test(refuses_values_beyond_single_precision),
         cmocka_unit_test(svd_keeps_its_conventions),
         cmocka_unit_test(elbow_is_a_number_of_components),
     };
