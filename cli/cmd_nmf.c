@@ -127,7 +127,7 @@ static um_status run(cli *c)
         status = cli_scan_prepare(c, c->operand[0], &job.scan);
     }
     if (status == UM_OK && cli_given(c, "link-data")) {
-        job.link = cli_data_link(c, &job.scan, cli_text_at(c, "output", 0));
+        job.link = cli_data_link(c, &job.scan);
         status = job.link != NULL ? UM_OK : UM_ERROR_ARGUMENT;
     }
     if (status == UM_OK) {

@@ -1,6 +1,5 @@
 #include "result.h"
 
-#include <libgen.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,21 +155,7 @@ um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const c
     return UM_OK;
 }
 
-static bool same_folder(const char *a, const char *b)
-{
-    char *copy_a = strdup(a);
-    char *copy_b = strdup(b);
-    char *full_a = copy_a != NULL ? realpath(dirname(copy_a), NULL) : NULL;
-    char *full_b = copy_b != NULL ? realpath(dirname(copy_b), NULL) : NULL;
-    bool same = full_a != NULL && full_b != NULL && strcmp(full_a, full_b) == 0;
-    free(copy_a);
-    free(copy_b);
-    free(full_a);
-    free(full_b);
-    return same;
-}
-
-char *cli_data_link(cli *c, const cli_scan *scan, const char *output)
+char *cli_data_link(cli *c, const cli_scan *scan)
 {
     static const char *const formats[] = {"hspy", "hdf5", "emd", "fpd"};
     const um_source_info *info = um_source_get_info(scan->source);
@@ -184,19 +169,9 @@ char *cli_data_link(cli *c, const cli_scan *scan, const char *output)
                  scan->path, info->format, linkable ? ", prepared or reshaped" : "");
         return NULL;
     }
-    size_t bare = strlen(info->path);
-    const char *dataset = strncmp(scan->path, info->path, bare) == 0 ? scan->path + bare : "";
-    char *link = NULL;
-    if (same_folder(info->path, output)) {
-        const char *slash = strrchr(info->path, '/');
-        link = cli_format("%s%s", slash != NULL ? slash + 1 : info->path, dataset);
-    } else {
-        char *full = realpath(info->path, NULL);
-        link = full != NULL ? cli_format("%s%s", full, dataset) : NULL;
-        free(full);
-    }
+    char *link = cli_format("%s", scan->path);
     if (link == NULL) {
-        cli_fail(c, UM_ERROR_IO, "%s: its full path cannot be found", info->path);
+        cli_fail(c, UM_ERROR_MEMORY, "no memory");
     }
     return link;
 }

@@ -25,9 +25,9 @@ UM_CHECK um_status cli_check_models(cli *c);
 /* Saves to every -o; adds the paths to `files`. `link` as um_save_options.data_link. */
 UM_CHECK um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const char *link,
                                    json_t *files);
-/* What data_link must be for the scan as it was opened, relative to where `output` lies: malloc'ed;
- * NULL with a message when it cannot be linked. */
-char *cli_data_link(cli *c, const cli_scan *scan, const char *output);
+/* um_save_options.data_link for the scan as it was opened, malloc'ed; NULL with a message when it cannot
+ * be linked. */
+char *cli_data_link(cli *c, const cli_scan *scan);
 /* A drawing of the scree curve as SVG text, malloc'ed. noise_edge may be NaN. */
 char *cli_scree_svg(const double *singular_values, int64_t count, double total_variance,
                     int64_t elbow, double noise_edge);

@@ -60,8 +60,9 @@ UM_CHECK UM_API um_status um_model_set_provenance(um_model *model, const char *j
 UM_API const char *um_model_provenance(const um_model *model);
 
 /* Saves by suffix. `.hspy`: HyperSpy 1.7 and 2.x open it and plot_decomposition_results() works; the
- * signal's data is `data_link` ("scan.hspy", or "scan.h5:/path": an external link, no copy) or, when
- * NULL, an empty chunked array of the scan's shape. `.npz`: learning_results.load(). Both carry masks,
+ * signal's data is `data_link` ("scan.hspy" or "scan.h5:/path" as um_source_open() takes it: an external
+ * link, no copy, by its bare name when it lies beside the result) or, when NULL or (with a warning) not a
+ * chunked array of the scan's shape, an empty one. `.npz`: learning_results.load(). Both carry masks,
  * arrays and provenance and load again without loss. Atomic. */
 typedef struct um_save_options {
     const char *data_link;

@@ -29,17 +29,26 @@ static bool same_shape(hid_t dataset, um_shape s)
            (int64_t)layout.size[2] == s.ky && (int64_t)layout.size[3] == s.kx;
 }
 
+/* Full name of the folder that a file lies in, malloc'ed. */
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = slash != NULL ? um_format("%.*s", (int)(slash - file) + 1, file) : um_strdup(".");
+    char *full = folder != NULL ? realpath(folder, NULL) : NULL;
+    free(folder);
+    return full;
+}
+
 /* A file next to the result is named without its folder, so that the two can move together. */
 static char *link_name(const char *file, const char *result)
 {
-    const char *a = strrchr(file, '/');
-    const char *b = strrchr(result, '/');
-    size_t n = a != NULL ? (size_t)(a - file) + 1 : 0;
-    size_t m = b != NULL ? (size_t)(b - result) + 1 : 0;
-    if (n == m && strncmp(file, result, n) == 0) {
-        return um_strdup(file + n);
-    }
-    return realpath(file, NULL);
+    const char *slash = strrchr(file, '/');
+    char *a = folder_of(file);
+    char *b = folder_of(result);
+    bool beside = a != NULL && b != NULL && strcmp(a, b) == 0;
+    free(a);
+    free(b);
+    return beside ? um_strdup(slash != NULL ? slash + 1 : file) : realpath(file, NULL);
 }
 
 static bool find_linked(um_context *ctx, const um_model *model, const char *spec, const char *result,
@@ -94,6 +103,11 @@ static bool put_data(um_context *ctx, const um_model *model, hid_t experiment, c
 {
     linked link;
     if (!find_linked(ctx, model, spec, path, &link)) {
+        if (spec != NULL) {
+            um_warn(ctx, "%s: cannot be linked: not a chunked HDF5 array of the result's shape; the "
+                         "result has an empty array instead",
+                    spec);
+        }
         return put_empty_data(experiment, model->shape);
     }
     bool ok = H5Lcreate_external(link.file, link.dataset, experiment, "data", H5P_DEFAULT,

@@ -190,6 +190,23 @@ def test_options_that_exclude_each_other(unmix, scan, tmp_path):
     assert "--link-data needs" in unmix.fails("nmf", scan, *out, "--link-data", status=2)
 
 
+def test_a_link_leads_to_the_scan_that_was_fitted(unmix, scan, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    unmix("convert", scan, folder / "s.hspy")
+    unmix("convert", scan, tmp_path / "s.hspy", "--bin-signal", 2)  # another of that name where we are
+    unmix("nmf", "data/s.hspy", "-k", 2, "-o", "data/r.hspy", "-o", "r.hspy", "--no-report", "--link-data",
+          "--max-passes", 2, cwd=tmp_path)
+    with h5py.File(folder / "s.hspy") as f:
+        values = f["Experiments"][list(f["Experiments"])[0]]["data"][...]
+    for name, target in (("data/r.hspy", "s.hspy"), ("r.hspy", str(folder / "s.hspy"))):
+        with h5py.File(tmp_path / name) as f:
+            experiment = f["Experiments"][list(f["Experiments"])[0]]
+            assert experiment.get("data", getlink=True).filename == target
+            assert (experiment["data"][...] == values).all()
+
+
 PLAN = """[input]
 file = {a}
 file = {b}
