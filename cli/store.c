@@ -84,8 +84,10 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     size_t stored = um_dtype_size(tile->dtype) * s->pattern_pixels;
     for (size_t r = 0; r < tile->rows; r++) {
         const char *pattern = (const char *)tile->data + r * stored;
-        char *dst = s->memory + (size_t)tile->position[r] * s->pattern_bytes;
-        if (s->sink != NULL) {
+        char *dst = NULL;
+        if (s->sink == NULL) {
+            dst = s->memory + (size_t)tile->position[r] * s->pattern_bytes;
+        } else {
             if (b->count == s->room) {
                 um_status status = flush(s, b);
                 if (status != UM_OK) {
@@ -197,10 +199,11 @@ static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options 
     size_t share = um_context_memory(c->ctx) / 16 / (size_t)um_context_threads(c->ctx);
     size_t bytes = share < BUFFER_BYTES ? share : BUFFER_BYTES;
     s->room = bytes / s->pattern_bytes > UM_GROUP_ROWS ? bytes / s->pattern_bytes : UM_GROUP_ROWS;
-    status = wants_all_digits(scan) ? copy_as_stored(c, scan, s)
-                                    : um_matrix_pass(scan->matrix, "writing", &visitor, s);
-    if (status == UM_OK) {
-        status = write_excluded(s);
+    if (wants_all_digits(scan)) { /* positions that are missing are read as zeros */
+        status = copy_as_stored(c, scan, s);
+    } else {
+        status = um_matrix_pass(scan->matrix, "writing", &visitor, s);
+        status = status == UM_OK ? write_excluded(s) : status;
     }
     if (status == UM_OK) {
         status = um_sink_commit(s->sink);

@@ -40,6 +40,21 @@ def test_compressions_give_the_data_back(unmix, scan, data, tmp_path, codec):
     assert "for .hspy" in unmix.fails("convert", scan, tmp_path / "c.npy", "--compression", codec, status=2)
 
 
+@pytest.mark.parametrize("dtype", ["f8", "u2"])
+def test_missing_positions_are_stored_as_zero(unmix, tmp_path, dtype):
+    values = np.random.default_rng(1).integers(1, 99, (4, 5, 3, 3)).astype(dtype)
+    whole = tmp_path / "whole.npy"
+    np.save(whole, values)
+    short = tmp_path / "short.npy"
+    short.write_bytes(whole.read_bytes()[: -7 * 9 * values.itemsize])
+    values.reshape(20, 9)[13:] = 0
+    for name in ("a.npy", "a.hspy"):
+        unmix("convert", short, tmp_path / name, "--allow-short")
+    unmix("convert", tmp_path / "a.hspy", tmp_path / "b.npy")
+    for name in ("a.npy", "b.npy"):
+        assert np.array_equal(np.load(tmp_path / name), values)
+
+
 def test_tiff_stack(unmix, scan, data, tmp_path):
     tifffile = pytest.importorskip("tifffile")
     unmix("convert", scan, tmp_path / "a.tif")
