@@ -139,6 +139,8 @@ json_t *cli_json_sum(double value, bool exact);
 /* Refuses, before any work: an existing path without --force, a folder that is not there or not
  * writable, a suffix that is not in `suffixes` (".hspy .npz"; NULL = any). */
 UM_CHECK um_status cli_check_output(cli *c, const char *path, const char *suffixes);
+/* The same for a file of ours that is replaced without --force; never the input. */
+UM_CHECK um_status cli_check_replaced(cli *c, const char *path);
 /* Whether `path`, a folder, is there and writable or can be made; makes nothing. */
 UM_CHECK um_status cli_check_parent(cli *c, const char *path);
 bool cli_folder_in_use(const char *path); /* there, and not empty */

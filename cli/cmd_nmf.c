@@ -113,7 +113,13 @@ static um_status check_outputs(cli *c, nmf_job *job)
     if (job->report != NULL) {
         status = cli_check_output(c, job->report, ".html .htm");
     }
-    return status;
+    for (int i = 0; i < cli_count(c, "output") && status == UM_OK && job->checkpoint != NULL; i++) {
+        if (strcmp(job->checkpoint, cli_text_at(c, "output", i)) == 0) {
+            status = cli_fail(c, UM_ERROR_ARGUMENT, "--checkpoint %s: is an output", job->checkpoint);
+        }
+    }
+    return status == UM_OK && job->checkpoint != NULL ? cli_check_replaced(c, job->checkpoint)
+                                                      : status;
 }
 
 static um_status run(cli *c)

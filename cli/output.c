@@ -50,28 +50,21 @@ static um_status check_writable_folder(cli *c, const char *path, const char *fol
     return UM_OK;
 }
 
-um_status cli_check_output(cli *c, const char *path, const char *suffixes)
+/* An operand that is the output itself (the same word) is no input. */
+static bool is_input(const cli *c, const char *path, const struct stat *st)
 {
-    if (suffixes != NULL && !suffix_listed(path, suffixes)) {
-        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: the name of the output must end in one of %s",
-                        path, suffixes);
-    }
-    struct stat st;
-    if (stat(path, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) {
-            return cli_fail(c, UM_ERROR_EXISTS, "%s: is a folder: give the name of a file", path);
-        }
-        if (!c->force) {
-            return cli_fail(c, UM_ERROR_EXISTS, "%s: exists: pass --force to replace it", path);
-        }
-        for (int i = 0; i < c->operands; i++) {
-            struct stat in;
-            if (stat(c->operand[i], &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino &&
-                strcmp(c->operand[i], path) != 0) {
-                return cli_fail(c, UM_ERROR_ARGUMENT, "%s: is the input", path);
-            }
+    for (int i = 0; i < c->operands; i++) {
+        struct stat in;
+        if (c->operand[i] != path && stat(c->operand[i], &in) == 0 && in.st_dev == st->st_dev &&
+            in.st_ino == st->st_ino) {
+            return true;
         }
     }
+    return false;
+}
+
+static um_status check_folder_of(cli *c, const char *path)
+{
     char *folder = folder_of(path);
     if (folder == NULL) {
         return cli_fail(c, UM_ERROR_MEMORY, "no memory");
@@ -79,6 +72,33 @@ um_status cli_check_output(cli *c, const char *path, const char *suffixes)
     um_status status = check_writable_folder(c, path, folder);
     free(folder);
     return status;
+}
+
+um_status cli_check_replaced(cli *c, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) {
+            return cli_fail(c, UM_ERROR_EXISTS, "%s: is a folder: give the name of a file", path);
+        }
+        if (is_input(c, path, &st)) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "%s: is the input", path);
+        }
+    }
+    return check_folder_of(c, path);
+}
+
+um_status cli_check_output(cli *c, const char *path, const char *suffixes)
+{
+    if (suffixes != NULL && !suffix_listed(path, suffixes)) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: the name of the output must end in one of %s",
+                        path, suffixes);
+    }
+    struct stat st;
+    if (!c->force && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        return cli_fail(c, UM_ERROR_EXISTS, "%s: exists: pass --force to replace it", path);
+    }
+    return cli_check_replaced(c, path);
 }
 
 um_status cli_check_parent(cli *c, const char *path)

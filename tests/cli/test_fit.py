@@ -190,6 +190,16 @@ def test_options_that_exclude_each_other(unmix, scan, tmp_path):
     assert "--link-data needs" in unmix.fails("nmf", scan, *out, "--link-data", status=2)
 
 
+def test_a_checkpoint_spares_input_and_outputs(unmix, scan, tmp_path):
+    before = scan.read_bytes()
+    for words, why in ((["--checkpoint", scan], "is the input"),
+                       (["--checkpoint", tmp_path / "r.npz"], "is an output")):
+        assert why in unmix.fails("nmf", scan, "-k", 2, "-o", tmp_path / "r.npz", *words, status=2)
+    assert "folder" in unmix.fails("nmf", scan, "-k", 2, "-o", tmp_path / "r.npz", "--checkpoint",
+                                   tmp_path / "no" / "c", status=1)
+    assert scan.read_bytes() == before and not (tmp_path / "r.npz").exists()
+
+
 def test_a_link_leads_to_the_scan_that_was_fitted(unmix, scan, tmp_path):
     h5py = pytest.importorskip("h5py")
     folder = tmp_path / "data"

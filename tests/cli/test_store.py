@@ -40,6 +40,13 @@ def test_compressions_give_the_data_back(unmix, scan, data, tmp_path, codec):
     assert "for .hspy" in unmix.fails("convert", scan, tmp_path / "c.npy", "--compression", codec, status=2)
 
 
+def test_the_input_is_never_the_output(unmix, scan):
+    before = scan.read_bytes()
+    assert "is the input" in unmix.fails("prep", scan, "-o", scan, "--bin-signal", 2, "--force", status=2)
+    assert "is the input" in unmix.fails("convert", scan, scan, "--force", status=2)
+    assert scan.read_bytes() == before
+
+
 @pytest.mark.parametrize("dtype", ["f8", "u2"])
 def test_missing_positions_are_stored_as_zero(unmix, tmp_path, dtype):
     values = np.random.default_rng(1).integers(1, 99, (4, 5, 3, 3)).astype(dtype)
