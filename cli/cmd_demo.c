@@ -114,7 +114,8 @@ static um_status tell(cli *c, const char *path, const um_score *score)
     }
     if (c->json) {
         return cli_print_json(
-            c, json_pack("{s:s, s:s, s:f, s:f, s:f, s:I}", "report", path, "dir", cli_text(c, "dir"),
+            c, json_pack("{s:o, s:o, s:f, s:f, s:f, s:I}", "report", cli_json_text(path), "dir",
+                         cli_json_text(cli_text(c, "dir")),
                          "worst_cosine", worst, "label_accuracy", score->label_accuracy, "seconds",
                          seconds, "peak_bytes", (json_int_t)cli_peak_bytes()));
     }

@@ -163,7 +163,7 @@ static um_status finish(runner *r)
                                                      : cli_fail(c, UM_ERROR_MEMORY, "no memory");
     if (status == UM_OK && c->json) {
         status = cli_print_json(
-            c, json_pack("{s:O, s:s, s:f, s:I}", "scans", r->scans, "index", index, "seconds",
+            c, json_pack("{s:O, s:o, s:f, s:I}", "scans", r->scans, "index", cli_json_text(index), "seconds",
                          cli_seconds() - c->started, "peak_bytes", (json_int_t)cli_peak_bytes()));
     } else if (status == UM_OK) {
         char time[32];

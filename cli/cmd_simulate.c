@@ -303,8 +303,9 @@ static um_status show(const settings *s, const um_simulation *sim, double second
     double patterns = (double)(sim->ny * sim->nx);
     if (c->json) {
         return cli_print_json(
-            c, json_pack("{s:s, s:s?, s:[I,I,I,I], s:s, s:I, s:f, s:f, s:I, s:f, s:f, s:I}", "path",
-                         scan, "truth", truth, "shape", (json_int_t)shape.ny, (json_int_t)shape.nx,
+            c, json_pack("{s:o, s:o, s:[I,I,I,I], s:s, s:I, s:f, s:f, s:I, s:f, s:f, s:I}", "path",
+                         cli_json_text(scan), "truth",
+                         truth != NULL ? cli_json_text(truth) : json_null(), "shape", (json_int_t)shape.ny, (json_int_t)shape.nx,
                          (json_int_t)shape.ky, (json_int_t)shape.kx, "dtype",
                          um_dtype_name(sim->dtype), "states", (json_int_t)sim->states, "counts",
                          sim->counts, "border_px", sim->border_px, "seed",

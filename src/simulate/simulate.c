@@ -73,7 +73,8 @@ static um_status check(um_context *ctx, const um_simulation *sim)
     size_t bytes = 0;
     int64_t positions = 0;
     if (sim->ny < 1 || sim->nx < 1 || sim->ky < 1 || sim->kx < 1 || sim->states < 1 ||
-        !um_mul4(sim->ny, sim->nx, sim->ky * sim->kx, 8, &bytes)) {
+        !um_mul4(sim->ny, sim->nx, sim->ky, sim->kx, &bytes) || !um_mul_size(bytes, 8, &bytes) ||
+        bytes > (size_t)INT64_MAX) {
         return um_fail(ctx, UM_ERROR_ARGUMENT,
                        "simulation: %lldx%lld positions of %lldx%lld pixels with %lld states is "
                        "not possible: give at least one of each",
