@@ -70,7 +70,8 @@ static void take_axis_values(hid_t group, const char *name, hsize_t size, dimens
     bool numbers = type >= 0 && um_h5_element_type(type, &layout);
     double ends[2] = {0, 0};
     if (numbers && um_h5_extent(values, &layout) && layout.rank == 1 && layout.size[0] >= 2 &&
-        (layout.size[0] == size || layout.size[0] == 2)) {
+        (layout.size[0] == size || layout.size[0] == 2) &&
+        um_h5_chunks_sound(values, UM_H5_SMALL_CHUNK, UM_H5_FEW_CHUNKS)) {
         hsize_t coordinates[2] = {0, layout.size[0] - 1};
         hsize_t two = 2;
         hid_t space = H5Dget_space(values);

@@ -108,9 +108,10 @@ um_status um_h5_chunks_read(um_h5_chunks *chunks, const int64_t start[4], const 
 
 /* The filters of a dataset; false when there is one that we do not decode. */
 bool um_h5_pipeline(hid_t creation, um_chunk_pipeline *pipeline);
-/* Whether every stored chunk of a small dataset decodes to its full size: release 1.10 of the library reads
- * past the end of chunks that do not. True for what is not chunked. */
-bool um_h5_chunks_sound(hid_t dataset);
+/* Whether every stored chunk decodes to its full size: release 1.10 of the library reads past the end of
+ * chunks that do not. True for what is not chunked; false when chunks are larger or more than that. */
+bool um_h5_chunks_sound(hid_t dataset, size_t most_bytes, hsize_t most_chunks);
+enum { UM_H5_SMALL_CHUNK = 1 << 20, UM_H5_FEW_CHUNKS = 256 };
 
 /* ---- writing HyperSpy files (hspy_write.c) --------------------------------------------------- */
 

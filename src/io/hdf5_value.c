@@ -90,7 +90,7 @@ static bool holder_read(holder h, hid_t type, void *dst)
     if (h.attribute) {
         return H5Aread(h.id, type, dst) >= 0;
     }
-    return um_h5_chunks_sound(h.id) &&
+    return um_h5_chunks_sound(h.id, UM_H5_SMALL_CHUNK, UM_H5_FEW_CHUNKS) &&
            H5Dread(h.id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst) >= 0;
 }
 

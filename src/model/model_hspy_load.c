@@ -2,6 +2,7 @@
 #include "hdf5_internal.h"
 #include "model_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,8 +58,13 @@ static H5T_class_t class_of(const values *v)
 
 static bool read_values(const values *v, hid_t type, void *dst)
 {
-    return (v->attribute ? H5Aread(v->id, type, dst)
-                         : H5Dread(v->id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst)) >= 0;
+    const size_t most_bytes = (size_t)1 << 30; /* of a chunk */
+    const hsize_t most_chunks = 4096;
+    if (v->attribute) {
+        return H5Aread(v->id, type, dst) >= 0;
+    }
+    return um_h5_chunks_sound(v->id, most_bytes, most_chunks) &&
+           H5Dread(v->id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, dst) >= 0;
 }
 
 /* Booleans (enum) do not convert: they are read as the bytes they are. */
@@ -91,6 +97,8 @@ static void read_axis(hid_t experiment, int i, um_axis *axis, bool *found)
     um_h5_attr_text(group, "units", axis->units, sizeof axis->units);
     um_h5_attr_number(group, "scale", &axis->scale);
     um_h5_attr_number(group, "offset", &axis->offset);
+    axis->scale = isfinite(axis->scale) && axis->scale != 0 ? axis->scale : 1;
+    axis->offset = isfinite(axis->offset) ? axis->offset : 0;
     um_h5_attr_number(group, "size", &size);
     um_h5_attr_number(group, "navigate", &navigate);
     axis->size = size >= 1 && size < 1e12 ? (int64_t)size : 0;

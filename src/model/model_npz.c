@@ -192,7 +192,8 @@ static void take_axis(json_t *object, um_axis *axis)
     const char *units = json_string_value(json_object_get(object, "units"));
     snprintf(axis->name, sizeof axis->name, "%s", name != NULL ? name : "");
     snprintf(axis->units, sizeof axis->units, "%s", units != NULL ? units : "");
-    axis->scale = json_number_value(json_object_get(object, "scale"));
+    double scale = json_number_value(json_object_get(object, "scale"));
+    axis->scale = scale != 0 ? scale : 1;
     axis->offset = json_number_value(json_object_get(object, "offset"));
 }
 

@@ -279,3 +279,24 @@ def test_sums_stored_in_the_fpd_file(unmix, shared, tmp_path):
     with h5py.File(shared / "fpd/FPD_HDF5.hdf5") as f:
         assert np.array_equal(read.sum((0, 1), "u8"), f["fpd_expt/fpd_sum_dif/data"][...])
         assert np.array_equal(read.sum((2, 3), "u8"), f["fpd_expt/fpd_sum_im/data"][...])
+
+
+def test_chunked_metadata_is_read(unmix, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f["scan"] = counts("u2")
+        f.create_dataset("note/lenses", data=[3, 1, 4], chunks=(2,), compression="gzip", shuffle=True)
+    assert unmix("info", tmp_path / "a.h5", "--no-timing")["metadata"]["file"]["note"]["lenses"] == [3, 1, 4]
+
+
+def test_a_result_with_a_damaged_chunk_is_refused(unmix, tmp_path):
+    np.save(tmp_path / "a.npy", counts("u2"))
+    path = tmp_path / "r.hspy"
+    unmix("nmf", tmp_path / "a.npy", "-k", 2, "-o", path, "--no-report", "--max-passes", 2)
+    with h5py.File(path) as f:
+        group = f["Experiments"][list(f["Experiments"])[0]]["learning_results"]
+        place = group["factors"].id.get_chunk_info(0)
+    whole = bytearray(path.read_bytes())
+    for i in range(place.byte_offset + 4, place.byte_offset + place.size):
+        whole[i] ^= 0x5A
+    path.write_bytes(whole)
+    assert "cannot be read" in unmix.fails("report", path)
