@@ -115,8 +115,9 @@ static um_status set_radius(um_recipe *recipe, um_recipe_number number, const ch
 static um_status set_beam(um_recipe *recipe, um_recipe_number number, const char *value)
 {
     double at[2];
-    if (parse_numbers(value, at, 2, 2) != 2) {
-        return refuse(recipe, number, value, "cy,cx in pixels");
+    const double farthest = 1e6;
+    if (parse_numbers(value, at, 2, 2) != 2 || fabs(at[0]) > farthest || fabs(at[1]) > farthest) {
+        return refuse(recipe, number, value, "cy,cx in pixels, at most 1e6 from the corner");
     }
     recipe->beam_y = at[0];
     recipe->beam_x = at[1];

@@ -352,9 +352,9 @@ void um_apply_shift(const um_prep *prep, int64_t position, const float *src, flo
     int64_t kx = prep->kx;
     float sy = prep->learned->shifts[2 * position];
     float sx = prep->learned->shifts[2 * position + 1];
-    /* Shifts are at most the detector's size: what is farther leaves nothing. */
-    int64_t iy = (int64_t)floorf(fminf(fmaxf(sy, (float)-ky), (float)ky));
-    int64_t ix = (int64_t)floorf(fminf(fmaxf(sx, (float)-kx), (float)kx));
+    /* What is shifted farther than the detector's size leaves nothing. */
+    int64_t iy = (int64_t)floorf(fminf(fmaxf(sy, (float)(-ky - 1)), (float)ky));
+    int64_t ix = (int64_t)floorf(fminf(fmaxf(sx, (float)(-kx - 1)), (float)kx));
     float fy = sy - floorf(sy);
     float fx = sx - floorf(sx);
     memset(dst, 0, (size_t)(ky * kx) * sizeof *dst);
