@@ -17,7 +17,7 @@ help: ## print this list
 	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BUILD=$(BUILD) VENV=$(VENV) JOBS=$(JOBS)"
 
 build: deps ## compile the library and the tool; leaves build/unmix
-	@tools/build.sh $(BUILD) --buildtype=release
+	@tools/build.sh $(BUILD) --buildtype=release -Dtests=false
 
 demo: build ## simulate a small scan, factorise it, write demo/report.html and say where it is
 	$(BUILD)/unmix demo --force
