@@ -1,4 +1,3 @@
-#include "gen_files.h"
 #include "io_internal.h"
 
 #include <math.h>
@@ -10,30 +9,7 @@
 
 #include <cmocka.h>
 
-typedef struct fixture {
-    um_context *ctx;
-    char folder[256], path[512];
-    gen_bytes bytes;
-} fixture;
-
-static int make(void **state)
-{
-    fixture *f = calloc(1, sizeof *f);
-    assert_int_equal(um_context_create(&f->ctx), UM_OK);
-    gen_folder_make(f->folder);
-    *state = f;
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    fixture *f = *state;
-    gen_clear(&f->bytes);
-    gen_folder_remove(f->folder);
-    um_context_free(f->ctx);
-    free(f);
-    return 0;
-}
+#include "gen_fixture.h"
 
 static um_array *read_part(fixture *f, const char *part)
 {

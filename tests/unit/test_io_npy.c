@@ -1,4 +1,3 @@
-#include "gen_files.h"
 #include "io_internal.h"
 
 #include <setjmp.h>
@@ -9,30 +8,14 @@
 
 #include <cmocka.h>
 
-typedef struct fixture {
-    um_context *ctx;
-    char folder[256], path[512];
-    gen_bytes bytes;
-} fixture;
+#include "gen_fixture.h"
 
-static int make(void **state)
+static int make_scan(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    assert_int_equal(um_context_create(&f->ctx), UM_OK);
-    gen_folder_make(f->folder);
-    gen_path(f->path, f->folder, "scan.npy");
-    *state = f;
-    return 0;
-}
-
-static int unmake(void **state)
-{
+    int failed = make(state);
     fixture *f = *state;
-    gen_clear(&f->bytes);
-    gen_folder_remove(f->folder);
-    um_context_free(f->ctx);
-    free(f);
-    return 0;
+    gen_path(f->path, f->folder, "scan.npy");
+    return failed;
 }
 
 static void store(fixture *f)
@@ -291,13 +274,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dtype_names),
-        cmocka_unit_test_setup_teardown(every_type_and_order, make, unmake),
-        cmocka_unit_test_setup_teardown(fewer_dimensions_and_reshape, make, unmake),
-        cmocka_unit_test_setup_teardown(short_file_reads_zeros, make, unmake),
-        cmocka_unit_test_setup_teardown(hostile_headers, make, unmake),
-        cmocka_unit_test_setup_teardown(truncated_everywhere, make, unmake),
-        cmocka_unit_test_setup_teardown(what_is_no_file, make, unmake),
-        cmocka_unit_test_setup_teardown(sink_writes_what_is_read, make, unmake),
+        cmocka_unit_test_setup_teardown(every_type_and_order, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(fewer_dimensions_and_reshape, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(short_file_reads_zeros, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(hostile_headers, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(truncated_everywhere, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(what_is_no_file, make_scan, unmake),
+        cmocka_unit_test_setup_teardown(sink_writes_what_is_read, make_scan, unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
