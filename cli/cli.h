@@ -137,7 +137,8 @@ json_t *cli_json_sum(double value, bool exact);
 
 /* ---- outputs -------------------------------------------------------------------------------- */
 /* Refuses, before any work: an existing path without --force, a folder that is not there or not
- * writable, a suffix that is not in `suffixes` (".hspy .npz"; NULL = any). */
+ * writable, a file that is read or written under another option too, a suffix that is not in
+ * `suffixes` (".hspy .npz"; NULL = any). */
 UM_CHECK um_status cli_check_output(cli *c, const char *path, const char *suffixes);
 /* The same for a file of ours that is replaced without --force; never the input. */
 UM_CHECK um_status cli_check_replaced(cli *c, const char *path);
@@ -146,6 +147,8 @@ UM_CHECK um_status cli_check_parent(cli *c, const char *path);
 bool cli_folder_in_use(const char *path); /* there, and not empty */
 /* Makes the folder if it is absent. */
 UM_CHECK um_status cli_check_folder(cli *c, const char *path);
+/* Opens an INI file; refuses folders and devices, which have no end or no lines. */
+UM_CHECK um_status cli_open_text(cli *c, const char *path, FILE **out);
 /* Writes text as PATH through PATH.part. */
 UM_CHECK um_status cli_write_text(cli *c, const char *path, const char *text);
 bool cli_has_suffix(const char *path, const char *suffix);

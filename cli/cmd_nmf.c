@@ -91,6 +91,25 @@ static um_status read_options(cli *c, nmf_job *job)
     return UM_OK;
 }
 
+/* The checkpoint is replaced while running and removed at the end: nothing else may be there. */
+static bool is_checkpoint(cli *c, const char *path)
+{
+    static const char zip[4] = {'P', 'K', 3, 4};
+    char head[4] = {0};
+    FILE *file = fopen(path, "rb");
+    bool found = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&
+                 memcmp(head, zip, sizeof head) == 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    char *part = found ? cli_format("%s:h_last", path) : NULL;
+    um_array *array = NULL;
+    found = part != NULL && um_array_read(c->ctx, part, &array) == UM_OK;
+    um_array_free(array);
+    free(part);
+    return found;
+}
+
 /* Names of report and checkpoint beside the first result, and whether all can be written. */
 static um_status check_outputs(cli *c, nmf_job *job)
 {
@@ -118,8 +137,16 @@ static um_status check_outputs(cli *c, nmf_job *job)
             status = cli_fail(c, UM_ERROR_ARGUMENT, "--checkpoint %s: is an output", job->checkpoint);
         }
     }
-    return status == UM_OK && job->checkpoint != NULL ? cli_check_replaced(c, job->checkpoint)
-                                                      : status;
+    if (status == UM_OK && job->checkpoint != NULL) {
+        status = cli_check_replaced(c, job->checkpoint);
+    }
+    if (status == UM_OK && job->checkpoint != NULL && access(job->checkpoint, F_OK) == 0 &&
+        !is_checkpoint(c, job->checkpoint)) {
+        status = cli_fail(c, UM_ERROR_EXISTS,
+                          "%s: exists and is no checkpoint: give --checkpoint another name",
+                          job->checkpoint);
+    }
+    return status;
 }
 
 static um_status run(cli *c)

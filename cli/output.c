@@ -50,17 +50,37 @@ static um_status check_writable_folder(cli *c, const char *path, const char *fol
     return UM_OK;
 }
 
-/* An operand that is the output itself (the same word) is no input. */
-static bool is_input(const cli *c, const char *path, const struct stat *st)
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one;
+    struct stat other;
+    return strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &other) == 0 &&
+                                 one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+/* An output that is read as well, or is another output, would be lost. `path` may be an operand or
+ * the value of an option itself, or a copy of such a value. */
+static um_status check_used_once(cli *c, const char *path)
 {
     for (int i = 0; i < c->operands; i++) {
-        struct stat in;
-        if (c->operand[i] != path && stat(c->operand[i], &in) == 0 && in.st_dev == st->st_dev &&
-            in.st_ino == st->st_ino) {
-            return true;
+        if (c->operand[i] != path && same_file(c->operand[i], path)) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "%s: is the input: give the output another name",
+                            path);
         }
     }
-    return false;
+    int uses = 0;
+    bool itself = false;
+    for (size_t i = 0; i < c->value_count; i++) {
+        cli_kind kind = c->values[i].option->kind;
+        if ((kind == CLI_FILE || kind == CLI_TEXT) && same_file(c->values[i].text, path)) {
+            itself = itself || strcmp(c->values[i].text, path) == 0;
+            uses++;
+        }
+    }
+    return uses <= (itself ? 1 : 0) ? UM_OK
+                                    : cli_fail(c, UM_ERROR_ARGUMENT,
+                                               "%s: is given twice: give the output another name",
+                                               path);
 }
 
 static um_status check_folder_of(cli *c, const char *path)
@@ -77,15 +97,11 @@ static um_status check_folder_of(cli *c, const char *path)
 um_status cli_check_replaced(cli *c, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) {
-            return cli_fail(c, UM_ERROR_EXISTS, "%s: is a folder: give the name of a file", path);
-        }
-        if (is_input(c, path, &st)) {
-            return cli_fail(c, UM_ERROR_ARGUMENT, "%s: is the input", path);
-        }
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        return cli_fail(c, UM_ERROR_EXISTS, "%s: is a folder: give the name of a file", path);
     }
-    return check_folder_of(c, path);
+    um_status status = check_used_once(c, path);
+    return status == UM_OK ? check_folder_of(c, path) : status;
 }
 
 um_status cli_check_output(cli *c, const char *path, const char *suffixes)
