@@ -46,6 +46,7 @@ typedef struct settings {
     cli *c;
     const char *spec; /* path, or NULL */
     char *text[KEYS]; /* from the spec; malloc'ed */
+    bool any_key;
     char error[256];
 } settings;
 
@@ -82,6 +83,7 @@ static int take_key(void *user, const char *section, const char *name, const cha
                  section, name);
         return 0;
     }
+    s->any_key = true;
     free(s->text[i]);
     s->text[i] = cli_format("%s", value);
     return s->text[i] != NULL;
@@ -92,15 +94,20 @@ static um_status read_spec(settings *s)
     if (s->spec == NULL) {
         return UM_OK;
     }
-    FILE *file = fopen(s->spec, "r");
-    if (file == NULL) {
-        return cli_fail(s->c, UM_ERROR_IO, "%s: cannot be opened", s->spec);
+    FILE *file = NULL;
+    um_status status = cli_open_text(s->c, s->spec, &file);
+    if (status != UM_OK) {
+        return status;
     }
     int line = ini_parse_file(file, take_key, s);
     fclose(file);
     if (line != 0) {
         return cli_fail(s->c, UM_ERROR_FORMAT, "%s: line %d: %s", s->spec, line,
                         s->error[0] != '\0' ? s->error : "is not 'key = value' or '[section]'");
+    }
+    if (!s->any_key) {
+        return cli_fail(s->c, UM_ERROR_FORMAT,
+                        "%s: sets nothing: put the long options under a line '[simulate]'", s->spec);
     }
     return UM_OK;
 }

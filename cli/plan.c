@@ -2,7 +2,6 @@
 
 #include <ini.h>
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,13 +191,15 @@ um_status plan_read(cli *c, const char *path, plan *out)
     out->input.command = out->nmf.command;
     out->nmf.wanted = true;
     reading r = {.c = c, .p = out};
-    errno = 0;
-    int line = ini_parse(path, on_line, &r);
+    FILE *file = NULL;
+    um_status status = cli_open_text(c, path, &file);
+    if (status != UM_OK) {
+        return status;
+    }
+    int line = ini_parse_file(file, on_line, &r);
+    fclose(file);
     if (r.status != UM_OK) {
         return r.status;
-    }
-    if (line == -1) {
-        return cli_fail(c, UM_ERROR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     }
     if (line != 0) {
         return cli_fail(c, UM_ERROR_FORMAT, "%s: line %d is no `key = value` of an INI file", path,
