@@ -2,6 +2,7 @@
 #include "report_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_percent(um_html *html, double fraction)
@@ -49,7 +50,11 @@ static void say_fit(um_html *html, const um_facts *f)
         um_html_put(html, "The residual is ");
         put_number(html, f->ratio_median, 3);
         um_html_put(html, " times what counting noise alone gives (median over positions); ");
-        if (f->beyond_noise < 0.02) {
+        if (f->beyond_noise < 0.02 && f->ratio_above > 0.05) {
+            um_html_put(html, "more than 1.2 times as much is left at ");
+            put_percent(html, f->ratio_above);
+            um_html_put(html, " of them.");
+        } else if (f->beyond_noise < 0.02) {
             um_html_put(html, "nothing beyond counting noise is left in it.");
         } else {
             put_percent(html, f->beyond_noise);
@@ -88,6 +93,16 @@ static void say_score(um_html *html, const um_facts *f)
 
 /* ---- what to be careful about -------------------------------------------------------------------- */
 
+/* Masks are told in pixels before binning, patterns come after it. */
+static double pixels_per_bin(const um_facts *f)
+{
+    static const char key[] = "bin-signal = ";
+    const char *recipe = json_string_value(json_object_get(f->provenance, "recipe"));
+    const char *found = recipe != NULL ? strstr(recipe, key) : NULL;
+    double bin = found != NULL ? strtod(found + sizeof key - 1, NULL) : 1;
+    return bin >= 1 ? bin : 1;
+}
+
 static void warn_beam(um_html *html, const um_facts *f)
 {
     const um_beam *b = &f->beam;
@@ -110,7 +125,7 @@ static void warn_beam(um_html *html, const um_facts *f)
                        f->cosine_all, f->cosine_outside);
     }
     um_html_format(html, " Run again with <code>--mask-beam&nbsp;%.0f</code>.</li>\n",
-                   ceil(2 * b->radius_px) + 1);
+                   (ceil(2 * b->radius_px) + 1) * pixels_per_bin(f));
 }
 
 static void warn_alike(um_html *html, const um_facts *f)
