@@ -40,7 +40,7 @@ um_status um_budget_require(um_context *ctx, size_t bytes, const char *what)
     }
     if (needed > ctx->memory) {
         return um_fail(ctx, UM_ERROR_BUDGET,
-                       "%s: needs %.0f MB of memory in all but the budget is %.0f MB: pass "
+                       "%s: needs %.4g MB of memory in all but the budget is %.4g MB: pass "
                        "--memory %.0fM, or bin or crop the scan",
                        what, (double)needed / 1e6, (double)ctx->memory / 1e6,
                        (double)(needed / 1000000 + 1));

@@ -2,9 +2,11 @@
 #include "hdf5_internal.h"
 #include "model_internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- values that are attributes or datasets -------------------------------------------------- */
 
@@ -365,8 +367,10 @@ um_status um_model_load_hspy(um_context *ctx, const char *path, um_model **out)
     } else {
         char reason[200];
         um_h5_reason(reason, sizeof reason);
-        status = um_fail(ctx, UM_ERROR_IO, "%s: is no result file that can be opened (%s)", path,
-                         reason);
+        status = um_fail(ctx, UM_ERROR_IO, "%s: is no result of unmix (.hspy or .npz): %s", path,
+                         access(path, R_OK) != 0 ? strerror(errno)
+                         : reason[0] != '\0'    ? reason
+                                                : "it is no HDF5 file");
     }
     um_h5_leave(&guard);
     if (status != UM_OK) {

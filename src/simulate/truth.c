@@ -63,6 +63,22 @@ static void set_loadings(const um_simulation *sim, um_model *truth, const double
     }
 }
 
+static void warn_of_hidden(um_context *ctx, const int64_t *found, int64_t states)
+{
+    int64_t hidden = 0;
+    int64_t first = 0;
+    for (int64_t s = states - 1; s >= 0; s--) {
+        hidden += found[s] == 0;
+        first = found[s] == 0 ? s : first;
+    }
+    if (hidden == 1) {
+        um_warn(ctx, "state %lld is the strongest nowhere in this layout", (long long)first);
+    } else if (hidden > 1) {
+        um_warn(ctx, "%lld states, the first of them %lld, are the strongest nowhere in this layout",
+                (long long)hidden, (long long)first);
+    }
+}
+
 static um_status set_maps(um_context *ctx, const um_simulation *sim, um_model *truth,
                           const float *fractions)
 {
@@ -96,11 +112,7 @@ static um_status set_maps(um_context *ctx, const um_simulation *sim, um_model *t
     if (status == UM_OK) {
         status = um_model_set_array(truth, "labels", 2, shape, maps);
     }
-    for (int64_t s = 0; s < states; s++) {
-        if (found[s] == 0) {
-            um_warn(ctx, "state %lld is the strongest nowhere in this layout", (long long)s);
-        }
-    }
+    warn_of_hidden(ctx, found, states);
     um_buffer_free(ctx, maps);
     free(found);
     return status;
