@@ -346,11 +346,12 @@ static um_status simulate(const settings *s)
     if (scan == NULL) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "say where the scan goes: -o SCAN.hspy");
     }
+    if (truth != NULL && strcmp(scan, truth) == 0) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: scan and truth need two names", scan);
+    }
     um_status status = cli_check_output(c, scan, ".hspy .npy");
     if (status == UM_OK && truth != NULL) {
-        status = strcmp(scan, truth) != 0
-                     ? cli_check_output(c, truth, ".hspy .npz")
-                     : cli_fail(c, UM_ERROR_ARGUMENT, "%s: scan and truth need two names", scan);
+        status = cli_check_output(c, truth, ".hspy .npz");
     }
     if (status == UM_OK) {
         status = take_all(s, &in);

@@ -160,6 +160,20 @@ um_status cli_check_folder(cli *c, const char *path)
     return UM_OK;
 }
 
+um_status cli_open_text(cli *c, const char *path, FILE **out)
+{
+    struct stat st;
+    *out = NULL;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode)) {
+        return cli_fail(c, UM_ERROR_IO, "%s: is a %s: name an INI file", path,
+                        S_ISDIR(st.st_mode) ? "folder" : "device");
+    }
+    *out = fopen(path, "r");
+    return *out != NULL
+               ? UM_OK
+               : cli_fail(c, UM_ERROR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+}
+
 um_status cli_write_text(cli *c, const char *path, const char *text)
 {
     char *part = cli_format("%s.part", path);
