@@ -79,7 +79,7 @@ static um_status check_used_once(cli *c, const char *path)
     }
     return uses <= (itself ? 1 : 0) ? UM_OK
                                     : cli_fail(c, UM_ERROR_ARGUMENT,
-                                               "%s: is an output and given once more: name another file",
+                                               "%s: is given twice, but is an output: name another file",
                                                path);
 }
 
