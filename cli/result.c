@@ -6,48 +6,70 @@
 
 /* ---- overview ------------------------------------------------------------------------------- */
 
+/* A copy that outlives the images. */
+static double *copy_of(const double *values, int64_t count)
+{
+    double *copy = malloc((size_t)count * sizeof *copy);
+    if (copy != NULL) {
+        memcpy(copy, values, (size_t)count * sizeof *copy);
+    }
+    return copy;
+}
+
+/* The sums, the variance and the first virtual image: maps that nobody stores do not wait for the fit. */
+static um_status keep_parts(cli *c, um_images *images, um_shape s, cli_overview *out)
+{
+    out->sums = images->sums;
+    images->sums = NULL;
+    out->variance_pattern = copy_of(images->variance_pattern, s.ky * s.kx);
+    bool virtual = images->apertures > 0;
+    if (virtual) {
+        out->virtual_map = copy_of(images->virtual_map[0], s.ny * s.nx);
+        out->bright = strcmp(images->aperture[0].name, "bright_field") == 0;
+    }
+    return out->variance_pattern != NULL && (!virtual || out->virtual_map != NULL)
+               ? UM_OK
+               : cli_fail(c, UM_ERROR_MEMORY, "no memory for the virtual image");
+}
+
 um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out)
 {
-    enum { MAPS = 16 }; /* more than um_images keeps per position */
     *out = (cli_overview){0};
-    const um_matrix_info *info = um_matrix_get_info(scan->matrix);
-    double bytes = (double)(info->shape.ny * info->shape.nx) * MAPS * sizeof(double);
-    bool plane = info->shape.ky > 1 && info->shape.kx > 1;
-    if (plane && bytes < (double)um_context_memory(c->ctx) / 8) {
-        um_status status = um_images_make(scan->matrix, NULL, 0, NAN, NAN, &out->images);
-        if (status == UM_OK) {
-            out->sums = out->images->sums;
-        }
-        return status;
+    um_shape s = um_matrix_get_info(scan->matrix)->shape;
+    if (s.ky == 1 || s.kx == 1) {
+        return um_matrix_sums(scan->matrix, &out->sums);
     }
-    um_status status = um_matrix_sums(scan->matrix, &out->own_sums);
-    out->sums = out->own_sums;
+    um_images *images = NULL;
+    um_status status = um_images_make(scan->matrix, NULL, 0, NAN, NAN, &images);
+    if (status == UM_OK) {
+        status = keep_parts(c, images, s, out);
+    }
+    um_images_free(images);
     return status;
 }
 
 void cli_overview_free(cli_overview *overview)
 {
-    um_images_free(overview->images);
-    um_sums_free(overview->own_sums);
+    um_sums_free(overview->sums);
+    free(overview->variance_pattern);
+    free(overview->virtual_map);
     *overview = (cli_overview){0};
 }
 
 um_status cli_overview_store(const cli_overview *overview, um_model *model)
 {
-    const um_images *images = overview->images;
     um_shape shape = um_model_shape(model);
     const int64_t pattern[2] = {shape.ky, shape.kx};
     const int64_t map[2] = {shape.ny, shape.nx};
-    if (images == NULL) {
-        return UM_OK;
+    um_status status = UM_OK;
+    if (overview->variance_pattern != NULL) {
+        status = um_model_set_array(model, "variance_pattern", 2, pattern,
+                                    overview->variance_pattern);
     }
-    um_status status =
-        um_model_set_array(model, "variance_pattern", 2, pattern, images->variance_pattern);
-    if (status == UM_OK && images->apertures > 0) {
-        bool bright = strcmp(images->aperture[0].name, "bright_field") == 0;
-        status =
-            um_model_set_array(model, bright ? "virtual_bright_field" : "virtual_dark_field", 2,
-                               map, images->virtual_map[0]); /* dark where the beam is masked */
+    if (status == UM_OK && overview->virtual_map != NULL) {
+        status = um_model_set_array(model,
+                                    overview->bright ? "virtual_bright_field" : "virtual_dark_field",
+                                    2, map, overview->virtual_map); /* dark where the beam is masked */
     }
     return status;
 }

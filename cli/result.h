@@ -8,9 +8,9 @@
 
 /* Sums of the matrix, and what pictures of the report need, made in as few passes as possible. */
 typedef struct cli_overview {
-    um_images *images; /* NULL for data without a detector plane, or when they would not fit */
-    um_sums *own_sums;
-    const um_sums *sums;
+    um_sums *sums;
+    double *variance_pattern, *virtual_map; /* NULL for patterns of one row or column */
+    bool bright;                            /* the virtual image holds the direct beam */
 } cli_overview;
 UM_CHECK um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out);
 void cli_overview_free(cli_overview *overview);

@@ -200,6 +200,21 @@ def test_a_checkpoint_spares_input_and_outputs(unmix, scan, tmp_path):
     assert scan.read_bytes() == before and not (tmp_path / "r.npz").exists()
 
 
+def test_the_budget_changes_nothing_in_the_result(unmix, tmp_path):
+    rng = np.random.default_rng(2)
+    scan = tmp_path / "wide.npy"  # many positions of few pixels: maps are large beside the patterns
+    np.save(scan, rng.poisson(9, (200, 150, 6, 6)).astype("u1"))
+    arrays = []
+    for memory in ("14M", "1G"):
+        out = tmp_path / f"{memory}.npz"
+        unmix("nmf", scan, "-k", 2, "-o", out, "--no-report", "--memory", memory, "--max-passes", 3)
+        with np.load(out) as z:
+            arrays.append({name: z[name] for name in z.files if name not in ("provenance", "unmix_model")})
+    assert arrays[0].keys() == arrays[1].keys()
+    for name, values in arrays[0].items():
+        assert np.array_equal(values, arrays[1][name], equal_nan=values.dtype.kind == "f"), name
+
+
 def test_a_link_leads_to_the_scan_that_was_fitted(unmix, scan, tmp_path):
     h5py = pytest.importorskip("h5py")
     folder = tmp_path / "data"
