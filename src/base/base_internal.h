@@ -51,6 +51,9 @@ char *um_strdup(const char *text); /* NULL stays NULL */
 UM_PRINTF(1, 2) char *um_format(const char *format, ...); /* malloc'ed text; NULL if no memory */
 bool um_has_suffix(const char *path, const char *suffix);  /* ASCII case is ignored */
 
+int um_compare_f64(const void *a, const void *b); /* for qsort, lowest first; no NaN */
+double um_median(double *values, size_t count);   /* sorts them; 0 of none */
+
 /* Ordered, bounded pipeline. work(user, item, worker) runs in any of `threads` workers, items taken
  * in increasing order; finish(user, item, worker) runs one at a time, strictly in item order, in the
  * worker that did the work, before that worker takes another item. So at most `threads` items are in

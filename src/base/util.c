@@ -59,3 +59,19 @@ bool um_has_suffix(const char *path, const char *suffix)
     size_t m = strlen(suffix);
     return n >= m && strcasecmp(path + n - m, suffix) == 0;
 }
+
+int um_compare_f64(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double um_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, um_compare_f64);
+    size_t middle = count / 2;
+    return count == 0       ? 0
+           : count % 2 == 1 ? values[middle]
+                            : 0.5 * (values[middle - 1] + values[middle]);
+}

@@ -17,13 +17,6 @@ typedef struct simplex {
     double *residual; /* n x k: what the vertices found do not span */
 } simplex;
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Denoised sum of each row: its coordinates times the sums of the singular vectors. */
 static um_status make_points(const um_scaled *s, const um_subspace *sub, simplex *x)
 {
@@ -49,7 +42,7 @@ static um_status make_points(const um_scaled *s, const um_subspace *sub, simplex
             sorted[count++] = sum[p];
         }
     }
-    qsort(sorted, count, sizeof *sorted, by_value);
+    qsort(sorted, count, sizeof *sorted, um_compare_f64);
     double least = count > 0 ? FAINT * sorted[count / 2] : 0;
     for (size_t p = 0; p < x->n; p++) {
         for (size_t c = 0; sum[p] > least && c < x->k; c++) {

@@ -12,13 +12,6 @@ typedef struct search {
     int64_t *stack;
 } search;
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static bool usable(const double *pattern, const uint8_t *mask, int64_t i)
 {
     return isfinite(pattern[i]) && (mask == NULL || mask[i] == 0);
@@ -32,7 +25,7 @@ static double median_of(const double *pattern, const uint8_t *mask, int64_t coun
             scratch[used++] = pattern[i];
         }
     }
-    qsort(scratch, used, sizeof *scratch, compare_doubles);
+    qsort(scratch, used, sizeof *scratch, um_compare_f64);
     return used > 0 ? scratch[used / 2] : 0;
 }
 

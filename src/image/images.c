@@ -220,7 +220,7 @@ static um_status run_pass(job *j, um_matrix *matrix, const um_aperture *aperture
 static um_status find_beam(um_matrix *matrix, const um_sums *sums, um_beam *beam)
 {
     const um_matrix_info *info = um_matrix_get_info(matrix);
-    um_context *ctx = um_matrix_context(matrix);
+    um_context *ctx = um_matrix_get_context(matrix);
     int64_t ky = info->shape.ky;
     int64_t kx = info->shape.kx;
     if (um_mask_center(info->signal_mask, ky, kx, beam)) {
@@ -257,7 +257,7 @@ um_status um_images_make(um_matrix *matrix, const um_aperture *apertures, int co
 {
     *out = NULL;
     const um_matrix_info *info = um_matrix_get_info(matrix);
-    um_context *ctx = um_matrix_context(matrix);
+    um_context *ctx = um_matrix_get_context(matrix);
     images *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for virtual images");

@@ -26,13 +26,6 @@ static void find_extremes(const double *values, int64_t count, const uint8_t *ma
     }
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What a tenth of the values above `low` stay below, measured from `low`; 0 if there are none. */
 static double background_of(const double *values, int64_t count, const uint8_t *mask, double low)
 {
@@ -45,7 +38,7 @@ static double background_of(const double *values, int64_t count, const uint8_t *
     }
     double background = 0;
     if (used > 0) {
-        qsort(sorted, used, sizeof *sorted, compare_doubles);
+        qsort(sorted, used, sizeof *sorted, um_compare_f64);
         background = sorted[used / 10];
     }
     free(sorted);

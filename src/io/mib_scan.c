@@ -77,13 +77,6 @@ static um_status read_times(um_context *ctx, const um_mib *mib, times *t)
     return UM_OK;
 }
 
-static int compare_double(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double median(const double *values, int64_t count)
 {
     double *sorted = malloc((size_t)count * sizeof *sorted);
@@ -91,7 +84,7 @@ static double median(const double *values, int64_t count)
         return 0.0;
     }
     memcpy(sorted, values, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, compare_double);
+    qsort(sorted, (size_t)count, sizeof *sorted, um_compare_f64);
     double result = sorted[count / 2];
     free(sorted);
     return result;

@@ -8,19 +8,6 @@
 
 enum { MOST_LISTED = 200 };
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, compare_doubles);
-    return n == 0 ? 0 : n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
 /* Values within `reach` of a pixel, itself left out; their number. */
 static size_t around(const double *image, int64_t ky, int64_t kx, int64_t i, int64_t reach,
                      double *values)
@@ -47,11 +34,11 @@ static local look_around(const double *mean, int64_t ky, int64_t kx, int64_t i, 
 {
     double near[24];
     size_t n = around(mean, ky, kx, i, 2, near);
-    local l = {median(near, n), 0};
+    local l = {um_median(near, n), 0};
     for (size_t k = 0; k < n; k++) {
         near[k] = fabs(near[k] - l.middle);
     }
-    double spread = 1.4826 * median(near, n);
+    double spread = 1.4826 * um_median(near, n);
     l.scatter = sqrt(spread * spread + fmax(l.middle, 0) / positions + 1 / (positions * positions));
     return l;
 }
@@ -76,7 +63,7 @@ static bool is_dead(const double *mean, int64_t ky, int64_t kx, int64_t i, doubl
 {
     double near[8];
     size_t n = around(mean, ky, kx, i, 1, near);
-    qsort(near, n, sizeof *near, compare_doubles);
+    qsort(near, n, sizeof *near, um_compare_f64);
     double low = n > 2 ? near[2] : 0;
     double scatter = sqrt(fmax(low, 0) / positions + 1 / (positions * positions));
     return mean[i] < 0.2 * low && low - mean[i] > sigma * scatter;

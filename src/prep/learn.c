@@ -94,13 +94,6 @@ um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level
 
 /* ---- the direct beam ------------------------------------------------------------------------ */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median of the finite values in the 3x3 neighbourhood: a single hot pixel is no beam. */
 static double median9(const double *image, int64_t ky, int64_t kx, int64_t y, int64_t x)
 {
@@ -113,7 +106,7 @@ static double median9(const double *image, int64_t ky, int64_t kx, int64_t y, in
             }
         }
     }
-    qsort(values, n, sizeof *values, compare_doubles);
+    qsort(values, n, sizeof *values, um_compare_f64);
     return n > 0 ? values[n / 2] : 0;
 }
 
@@ -168,7 +161,7 @@ um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64
         top = smooth[i] > smooth[top] ? i : top;
     }
     memcpy(sorted, smooth, pixels * sizeof *sorted);
-    qsort(sorted, pixels, sizeof *sorted, compare_doubles);
+    qsort(sorted, pixels, sizeof *sorted, um_compare_f64);
     double median = sorted[pixels / 2];
     um_blob_center(smooth, ky, kx, median + 0.5 * (smooth[top] - median), top, queue, seen, cy, cx);
 cleanup:

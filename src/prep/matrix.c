@@ -117,11 +117,6 @@ const um_matrix_info *um_matrix_get_info(const um_matrix *matrix)
     return &matrix->info;
 }
 
-um_context *um_matrix_context(const um_matrix *matrix)
-{
-    return matrix->ctx;
-}
-
 int64_t um_matrix_passes(const um_matrix *matrix)
 {
     return matrix->passes;

@@ -42,8 +42,6 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
 /* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and
  * what binding uses for its own passes. */
 um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);
-/* The context a matrix was opened with. */
-um_context *um_matrix_context(const um_matrix *matrix);
 
 /* Centre (px) of the brightest blob of a mean pattern: the direct beam. A 3x3 median keeps single
  * hot pixels out; the blob is what stands above half of its height over the median of the pattern.

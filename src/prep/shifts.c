@@ -25,19 +25,6 @@ typedef struct shift_work {
     plane planes[2];
 } shift_work;
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, compare_doubles);
-    return n == 0 ? 0 : n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
 static bool measured(const shift_work *w, int64_t i)
 {
     return isfinite(w->positions[2 * i]) && isfinite(w->positions[2 * i + 1]);
@@ -111,7 +98,7 @@ static void measure_spread(shift_work *w, int component)
             w->left[n++] = fabs((double)w->positions[2 * i + component] - plane_at(w, p, i));
         }
     }
-    p->spread = fmax(1.4826 * median(w->left, n), LEAST_SPREAD_PX);
+    p->spread = fmax(1.4826 * um_median(w->left, n), LEAST_SPREAD_PX);
 }
 
 static double score(const shift_work *w, int64_t i)
@@ -141,7 +128,7 @@ static um_status fit(shift_work *w)
                 "center: no direct beam is found in any pattern: try --beam-center, or a "
                 "larger search");
         }
-        w->planes[c].p[0] = median(w->left, n);
+        w->planes[c].p[0] = um_median(w->left, n);
     }
     for (int round = 0; round < 4; round++) {
         if (fit_plane(w, 0) == 0 || fit_plane(w, 1) == 0) {

@@ -264,7 +264,7 @@ const um_visitor um_sums_visitor = {sums_start, sums_visit, sums_merge, sums_sto
 um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
 {
     const um_matrix_info *info = um_matrix_get_info(matrix);
-    um_context *ctx = um_matrix_context(matrix);
+    um_context *ctx = um_matrix_get_context(matrix);
     sums_job *job = calloc(1, sizeof *job);
     *out = job;
     if (job == NULL) {

@@ -40,13 +40,6 @@ static um_status level_visit(void *user, void *state, const um_tile *tile)
     return UM_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Greatest variance between the two classes of the sorted values (Otsu), exactly, without bins. */
 static double otsu(const double *sorted, size_t n)
 {
@@ -90,7 +83,7 @@ static um_status exclude(um_prep *prep, const double *map)
         free(sorted);
         return um_fail(prep->ctx, UM_ERROR_VALUE, "navigation-threshold: no position has a value");
     }
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    qsort(sorted, n, sizeof *sorted, um_compare_f64);
     double level =
         isnan(r->threshold_factor) ? otsu(sorted, n) : r->threshold_factor * sorted[n / 2];
     free(sorted);

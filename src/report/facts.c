@@ -178,13 +178,6 @@ static um_status judge_beam(um_facts *f)
     return UM_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static um_status judge_residual(um_facts *f)
 {
     const double *residual = um_facts_array(f, "residual_map", f->positions);
@@ -211,7 +204,7 @@ static um_status judge_residual(um_facts *f)
         }
     }
     if (count > 0) {
-        qsort(sorted, count, sizeof *sorted, compare_doubles);
+        qsort(sorted, count, sizeof *sorted, um_compare_f64);
         f->ratio_median = sorted[count / 2];
         f->ratio_above = above / (double)count;
         f->beyond_noise = squares > 0 ? fmax(0, 1 - noise / squares) : 0;

@@ -246,13 +246,6 @@ um_status um_section_components(um_html *html, const um_facts *f)
 
 /* ---- residual ----------------------------------------------------------------------------------- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The size that all but one in two hundred values stay below, measured from `center`. */
 static double usual_size(um_html *html, const double *values, int64_t count, double center)
 {
@@ -266,7 +259,7 @@ static double usual_size(um_html *html, const double *values, int64_t count, dou
             sorted[used++] = fabs(values[i] - center);
         }
     }
-    qsort(sorted, used, sizeof *sorted, compare_doubles);
+    qsort(sorted, used, sizeof *sorted, um_compare_f64);
     double size = used > 0 ? sorted[(used - 1) * 199 / 200] : NAN;
     um_buffer_free(html->ctx, sorted);
     return size;
