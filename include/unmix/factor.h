@@ -30,7 +30,8 @@ typedef struct um_svd_result {
     double *singular_values; /* of the (weighted) matrix */
     double total_variance;   /* sum of all squared singular values = ||X'||_F^2 */
     int64_t elbow;           /* number of components at the elbow of the scree curve */
-    double noise_edge;       /* sqrt(N) + sqrt(M) with Poisson weights (normalised so), else NaN */
+    double noise_edge;       /* sqrt(N) + sqrt(M) with Poisson weights (normalised so; N and M without
+                                empty rows and columns, which hold no noise), else NaN */
     bool weighted;
     int64_t passes;
     double seconds;

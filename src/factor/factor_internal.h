@@ -17,6 +17,7 @@ typedef struct um_scaled {
     um_sums *own_sums;
     size_t n, m, ld; /* positions and pixels in all, excluded ones too; stride of component rows */
     int64_t rows, columns; /* not excluded */
+    int64_t noisy_rows, noisy_columns; /* of them those with a weight: empty ones hold no noise */
     bool weighted;
     double report;
     float *u, *v; /* n; ld, zero beyond m */

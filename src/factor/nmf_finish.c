@@ -261,7 +261,7 @@ static um_status store_maps(residual_run *run)
         bool off = info->navigation_mask != NULL && info->navigation_mask[p] != 0;
         run->map[p] = off ? NAN : (squares > 0 ? sqrt(run->map[p] / squares) : 0);
         expected[p] = off ? NAN : (squares > 0 ? sqrt(s->sums->sum_map[p] / squares) : 0);
-        run->map_weighted[p] = off ? NAN : run->map_weighted[p] / (double)s->columns;
+        run->map_weighted[p] = off ? NAN : run->map_weighted[p] / (double)s->noisy_columns;
     }
     for (size_t j = 0; j < s->m; j++) {
         bool off = info->signal_mask != NULL && info->signal_mask[j] != 0;
@@ -323,7 +323,8 @@ static um_status evaluate(um_scaled *s, um_nmf_result *r)
         r->frobenius_error = sqrt(run.plain);
         r->relative_error = sqrt(run.plain / s->sums->total_squares);
         r->weighted_error = sqrt(run.weighted) * s->report;
-        r->noise_ratio = s->weighted ? run.weighted / ((double)s->rows * (double)s->columns) : NAN;
+        double entries = (double)s->noisy_rows * (double)s->noisy_columns;
+        r->noise_ratio = s->weighted ? run.weighted / entries : NAN;
         status = store_maps(&run);
     }
     um_buffer_free(s->ctx, run.h);

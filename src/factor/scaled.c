@@ -47,6 +47,7 @@ static void fill_vectors(um_scaled *s)
         double a = sums->sum_map[p];
         double u = s->weighted ? (a > 0 ? sqrt(sums->total / a) : 0) : 1;
         s->u[p] = on ? (float)u : 0;
+        s->noisy_rows += on && u > 0;
     }
     for (size_t q = 0; q < s->m; q++) {
         bool on = info->signal_mask == NULL || info->signal_mask[q] == 0;
@@ -54,6 +55,7 @@ static void fill_vectors(um_scaled *s)
         double b = sums->sum_pattern[q];
         double v = s->weighted ? (b > 0 ? 1 / sqrt(b) : 0) : 1;
         s->v[q] = on ? (float)v : 0;
+        s->noisy_columns += on && v > 0;
     }
 }
 
@@ -100,5 +102,7 @@ void um_scaled_free(um_scaled *s)
 /* Of Poisson counts: the largest singular value of pure noise of unit variance. */
 double um_noise_edge(const um_scaled *s)
 {
-    return s->weighted ? (sqrt((double)s->rows) + sqrt((double)s->columns)) * s->report : NAN;
+    return s->weighted
+               ? (sqrt((double)s->noisy_rows) + sqrt((double)s->noisy_columns)) * s->report
+               : NAN;
 }

@@ -347,6 +347,22 @@ static void note_objective(void *user, um_log_level level, const char *line)
     }
 }
 
+static void counts_no_noise_where_no_counts_are(void **state)
+{
+    (void)state;
+    fixture *f = setup(NULL);
+    for (int p = 0; p < N; p++) {
+        for (int q = 0; q < M; q++) {
+            f->data[p * M + q] = p < NX || q % KX < KX / 2 ? 0 : f->data[p * M + q];
+        }
+    }
+    um_nmf_options options = um_nmf_defaults(STATES);
+    um_nmf_result *r = fit(f, &options);
+    assert_true(r->weighted && r->noise_ratio > 0.9 && r->noise_ratio < 1.05);
+    um_nmf_result_free(r);
+    teardown(f);
+}
+
 /* Of a long scan the starts see a sample of the rows: objectives are of that sample alone. */
 static void tells_starts_apart_by_a_sample(void **state)
 {
@@ -480,6 +496,7 @@ int main(void)
         cmocka_unit_test(refuses_what_it_cannot_do),
         cmocka_unit_test(plans_its_memory),
         cmocka_unit_test(refuses_negative_data),
+        cmocka_unit_test(counts_no_noise_where_no_counts_are),
         cmocka_unit_test(tells_starts_apart_by_a_sample),
         cmocka_unit_test(refuses_values_beyond_single_precision),
         cmocka_unit_test(svd_keeps_its_conventions),
