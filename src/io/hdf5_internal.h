@@ -19,6 +19,12 @@ void um_h5_leave(um_h5_guard *guard);
 /* Innermost reason on HDF5's error stack, "" if none. */
 void um_h5_reason(char *text, size_t size);
 
+/* Before what is open in a written file, and it, are closed: whether all of it is on the disk. With `ok`
+ * false the file is given up. libhdf5 cannot close a file that it cannot write, and crashes over it when
+ * the process ends; so on failure the rest goes to memory that is thrown away, and closing works. On
+ * failure the reason goes to text, unless one is there. */
+bool um_h5_end_writing(hid_t file, bool ok, char *text, size_t size);
+
 /* For reading, without file locks; negative on failure. */
 hid_t um_h5_open_file(const char *path);
 

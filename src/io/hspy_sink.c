@@ -93,11 +93,13 @@ static bool choose_filters(hspy_sink *h, const char *name, unsigned width)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+#define WRITE_FAILED "%s: HDF5 cannot write this file (%s)"
+
 static um_status failure(um_sink *sink)
 {
     char reason[200];
     um_h5_reason(reason, sizeof reason);
-    return um_fail(sink->ctx, UM_ERROR_IO, "%s: HDF5 cannot write this file (%s)", sink->path, reason);
+    return um_fail(sink->ctx, UM_ERROR_IO, WRITE_FAILED, sink->path, reason);
 }
 
 /* Compresses and stores `bytes` of values as the chunk at (y, x, ky). */
@@ -185,13 +187,17 @@ static um_status write_rect(um_sink *sink, um_rect rect, const void *patterns)
 
 /* ---- beginning and end ---------------------------------------------------------------------- */
 
-static bool close_all(um_sink *sink, hspy_sink *h)
+static bool close_all(um_sink *sink, hspy_sink *h, bool keep)
 {
-    bool ok = true;
+    bool ok = keep;
+    char reason[200] = "";
     um_h5_guard guard;
     um_h5_enter(&guard);
+    if (h->file >= 0) {
+        ok = um_h5_end_writing(h->file, ok, reason, sizeof reason);
+    }
     if (h->dataset >= 0) {
-        ok = H5Dclose(h->dataset) >= 0;
+        ok = H5Dclose(h->dataset) >= 0 && ok;
     }
     if (h->experiment >= 0) {
         ok = H5Gclose(h->experiment) >= 0 && ok;
@@ -199,8 +205,8 @@ static bool close_all(um_sink *sink, hspy_sink *h)
     if (h->file >= 0) {
         ok = H5Fclose(h->file) >= 0 && ok;
     }
-    if (!ok) {
-        (void)failure(sink);
+    if (!ok && keep) {
+        (void)um_fail(sink->ctx, UM_ERROR_IO, WRITE_FAILED, sink->path, reason);
     }
     um_h5_leave(&guard);
     for (int64_t i = 0; h->cells != NULL && i < h->cells_y * h->cells_x; i++) {
@@ -216,12 +222,12 @@ static bool close_all(um_sink *sink, hspy_sink *h)
 
 static um_status finish(um_sink *sink)
 {
-    return close_all(sink, sink->state) ? UM_OK : UM_ERROR_IO;
+    return close_all(sink, sink->state, true) ? UM_OK : UM_ERROR_IO;
 }
 
 static void abandon(um_sink *sink)
 {
-    close_all(sink, sink->state);
+    close_all(sink, sink->state, false);
 }
 
 static hid_t create_dataset(const hspy_sink *h, const um_sink_spec *spec)

@@ -210,6 +210,9 @@ um_status um_hspy_begin(um_context *ctx, const char *part, const um_hspy_head *h
     }
     char reason[200];
     um_h5_reason(reason, sizeof reason);
+    if (*file >= 0) {
+        (void)um_h5_end_writing(*file, false, reason, sizeof reason);
+    }
     if (*experiment >= 0) {
         H5Gclose(*experiment);
         *experiment = -1;

@@ -221,12 +221,14 @@ static um_status write_file(um_context *ctx, const um_model *model, const char *
     if (status == UM_OK) {
         bool ok = put_results(experiment, model, factors, loadings, options->lazy_safe) &&
                   put_data(ctx, model, experiment, path, options->data_link);
-        char reason[200];
-        um_h5_reason(reason, sizeof reason);
-        H5Gclose(experiment);
-        ok = H5Fclose(file) >= 0 && ok;
+        char reason[200] = "";
         if (!ok) {
-            status = um_fail(ctx, UM_ERROR_IO, "%s: HDF5 cannot write the result (%s)", part, reason);
+            um_h5_reason(reason, sizeof reason);
+        }
+        ok = um_h5_end_writing(file, ok, reason, sizeof reason);
+        H5Gclose(experiment);
+        if (H5Fclose(file) < 0 || !ok) {
+            status = um_fail(ctx, UM_ERROR_IO, "%s: HDF5 cannot write the result (%s)", path, reason);
         }
     }
     um_h5_leave(&guard);
