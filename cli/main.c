@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,10 @@ static int close_stdout(const char *name, int code)
     failed = (fflush(stdout) != 0) | failed;
     int reason = errno;
     failed = (fclose(stdout) != 0) | failed;
+    if (failed && reason == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
     if (failed && code == CLI_DONE) {
         fprintf(stderr, "unmix%s%s: standard output: cannot be written: %s\n", name[0] ? " " : "",
                 name, strerror(reason != 0 ? reason : EIO));

@@ -1,5 +1,5 @@
-/* SIGINT, SIGTERM and SIGHUP ask the running work to stop; a second one ends the process at once.
- */
+/* SIGINT, SIGTERM and SIGHUP ask the running work to stop; a second one ends the process at once. SIGPIPE
+ * waits until the work is done: main ends as it would have. */
 #include "cli.h"
 
 #include <signal.h>
@@ -23,6 +23,9 @@ void cli_signals_start(um_context *ctx)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     running = ctx;
+    if (ctx != NULL) {
+        signal(SIGPIPE, SIG_IGN); /* a reader of our messages who goes must not cut an output short */
+    }
     for (size_t i = 0; ctx != NULL && i < sizeof numbers / sizeof numbers[0]; i++) {
         struct sigaction old;
         struct sigaction action;

@@ -1,5 +1,7 @@
 """unmix convert, prep and image against NumPy."""
 import json
+import signal
+import subprocess
 
 import numpy as np
 import pytest
@@ -38,6 +40,18 @@ def test_compressions_give_the_data_back(unmix, scan, data, tmp_path, codec):
     unmix("convert", hspy, back)
     assert np.array_equal(np.load(back), data)
     assert "for .hspy" in unmix.fails("convert", scan, tmp_path / "c.npy", "--compression", codec, status=2)
+
+
+def test_a_reader_who_goes_leaves_the_output_whole(unmix, scan, data, tmp_path):
+    out = tmp_path / "a.npy"
+    work = subprocess.Popen([unmix.path, "convert", scan, out, "--progress", "json"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    work.stderr.close()
+    assert work.wait(60) == 0
+    assert np.array_equal(np.load(out), data) and not list(tmp_path.glob("*.part"))
+    info = subprocess.Popen([unmix.path, "info", scan], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    info.stdout.close()
+    assert info.wait(60) == -signal.SIGPIPE
 
 
 def test_the_input_is_never_the_output(unmix, scan):
