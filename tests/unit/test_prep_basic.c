@@ -385,7 +385,8 @@ static void test_recipe_refuses(void **state)
         {"mask-beam", "nan"},        {"mask-disc", "1,2"},
         {"mask-annulus", "1,2,5,4"}, {"mask-rectangle", "1:2"},
         {"negative", "maybe"},       {"no-such-key", "1"},
-        {"beam-center", "3"}, {"beam-center", "1e18,4"},       {"bin-scan", "99999999999999999999"},
+        {"beam-center", "3"},        {"bin-scan", "99999999999999999999"},
+        {"beam-center", "1e18,4"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(um_recipe_set(f->recipe, bad[i][0], bad[i][1]), UM_ERROR_ARGUMENT);
