@@ -11,9 +11,19 @@
 /* libhdf5 itself is one global object, so what guards it has to be one too. */
 static pthread_mutex_t hdf5_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* What libhdf5 does at the end of a process crashes or complains over files that were damaged. All that we
+ * open is closed, so it has nothing to do; where the host used libhdf5 before, this changes nothing. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void leave_out_the_end(void)
+{
+    (void)H5dont_atexit();
+}
+
 void um_h5_enter(um_h5_guard *guard)
 {
     pthread_mutex_lock(&hdf5_lock);
+    pthread_once(&once, leave_out_the_end);
     guard->handler = NULL;
     guard->handler_data = NULL;
     H5Eget_auto2(H5E_DEFAULT, &guard->handler, &guard->handler_data);

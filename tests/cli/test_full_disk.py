@@ -30,5 +30,4 @@ def test_a_full_disk_is_told(unmix, tmp_path, command, room):
     assert done.returncode == 1, (done.returncode, done.stderr)
     assert "o.hspy: HDF5 cannot write" in done.stderr and "No space left on device" in done.stderr
     assert done.stdout == "", "partial output"
-    if command[0] in ("nmf", "svd"):
-        assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 1
