@@ -169,6 +169,13 @@ void cli_sentence(const char *text, char *out, size_t size);
 const char *cli_bytes_text(double bytes, char text[32]);
 const char *cli_seconds_text(double seconds, char text[32]);
 
+/* Opens the file in a child process first when it is HDF5, and fails with a line when that crashes: see
+ * rehearse.c. `open_file` opens and closes. */
+typedef void (*cli_opening)(um_context *ctx, const char *path, const void *how);
+UM_CHECK um_status cli_rehearse(cli *c, const char *path, cli_opening open_file, const void *how);
+/* um_model_load() after a rehearsal. */
+UM_CHECK um_status cli_model_load(cli *c, const char *path, um_model **model);
+
 /* ---- parts of main -------------------------------------------------------------------------- */
 /* Parses argv[2..]; false with c->message set on wrong usage. */
 bool cli_parse(cli *c, const cli_command *command, int argc, char **argv);

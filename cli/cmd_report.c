@@ -30,7 +30,7 @@ static const cli_option options[] = {
 static um_status score(cli *c, um_model *model, um_score **out)
 {
     um_model *truth = NULL;
-    um_status status = um_model_load(c->ctx, cli_text(c, "truth"), &truth);
+    um_status status = cli_model_load(c, cli_text(c, "truth"), &truth);
     if (status == UM_OK) {
         status = um_score_model(c->ctx, model, truth, out);
     }
@@ -50,7 +50,7 @@ static um_status write_page(cli *c, const char *path)
     for (int i = 0; i < count; i++) {
         notes[i] = cli_text_at(c, "note", i);
     }
-    um_status status = um_model_load(c->ctx, c->operand[0], &model);
+    um_status status = cli_model_load(c, c->operand[0], &model);
     if (status == UM_OK && cli_given(c, "truth")) {
         status = score(c, model, &result);
     }

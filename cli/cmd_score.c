@@ -55,9 +55,9 @@ static um_status run(cli *c)
     um_model *result = NULL;
     um_model *truth = NULL;
     um_score *score = NULL;
-    um_status status = um_model_load(c->ctx, c->operand[0], &result);
+    um_status status = cli_model_load(c, c->operand[0], &result);
     if (status == UM_OK) {
-        status = um_model_load(c->ctx, c->operand[1], &truth);
+        status = cli_model_load(c, c->operand[1], &truth);
     }
     if (status == UM_OK) {
         status = um_score_model(c->ctx, result, truth, &score);

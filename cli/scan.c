@@ -15,6 +15,14 @@ static bool parse_scan_shape(const char *text, int64_t *ny, int64_t *nx)
     return cli_parse_integer(first, ny) && cli_parse_integer(by + 1, nx) && *ny > 0 && *nx > 0;
 }
 
+static void open_and_close(um_context *ctx, const char *path, const void *how)
+{
+    um_source *source = NULL;
+    if (um_source_open(ctx, path, how, &source) == UM_OK) {
+        um_source_free(source);
+    }
+}
+
 um_status cli_scan_open(cli *c, const char *path, cli_scan *scan)
 {
     *scan = (cli_scan){.path = path};
@@ -27,7 +35,8 @@ um_status cli_scan_open(cli *c, const char *path, cli_scan *scan)
         return cli_fail(c, UM_ERROR_ARGUMENT,
                         "--scan takes rows x columns of the scan, such as 64x128, not '%s'", shape);
     }
-    return um_source_open(c->ctx, path, &options, &scan->source);
+    um_status status = cli_rehearse(c, path, open_and_close, &options);
+    return status == UM_OK ? um_source_open(c->ctx, path, &options, &scan->source) : status;
 }
 
 um_status cli_scan_recipe(cli *c, cli_scan *scan)

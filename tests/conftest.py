@@ -6,9 +6,13 @@ beside the tree). Tests of real files are skipped where that folder is absent.
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which unmix would inherit and respect.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -87,3 +87,25 @@ def test_hidden_states_are_one_line(unmix, tmp_path):
     done = unmix.run("simulate", "-o", tmp_path / "s.npy", "--truth", tmp_path / "t.npz",
                      "--size", "2x2", "--states", 9, "--pattern-size", "8x8")
     assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
+
+
+def test_damage_that_crashes_libhdf5_is_told_in_a_line(unmix, tmp_path):
+    """A variable-length text whose heap is cut short: libhdf5 1.10 follows the reference and crashes."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as f:
+        data = f.create_dataset("scan", data=numpy.ones((3, 4, 5, 6), "u2"))
+        data.attrs["units"] = "a text long enough to live in the global heap of the file"
+    whole = bytearray(path.read_bytes())
+    heap = whole.find(b"GCOL")
+    assert heap > 0
+    answers = set()
+    for at in range(heap, heap + 64):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xff
+        path.write_bytes(damaged)
+        done = unmix.run("info", path)
+        assert done.returncode in (0, 1), (at, done.returncode, done.stderr)
+        assert done.returncode == 0 or len(done.stderr.strip().splitlines()) == 1
+        answers.add(done.returncode)
+    assert 0 in answers
