@@ -29,6 +29,8 @@ static const cli_option options[] = {
      .help = "Standard deviation of the probe, in scan positions, which mixes states at borders."},
     {.name = "counts", .kind = CLI_REAL, .value = "N", .preset = "10000", .least = 0,
      .help = "Mean counts per pattern; 0 = the patterns as they are, without noise."},
+    {.name = "keep-intensities", .kind = CLI_SWITCH,
+     .help = "Keep the relative intensities of --patterns: --counts is then the mean over the scan."},
     {.name = "no-noise", .kind = CLI_SWITCH, .help = "Write expected counts instead of Poisson counts."},
     {.name = "dtype", .kind = CLI_TEXT, .value = "u8|u16|u32|f32", .preset = "u16",
      .help = "Type of the values; integers saturate."},
@@ -147,18 +149,19 @@ static um_status take_integer(const settings *s, const char *name, int64_t *out)
     return UM_OK;
 }
 
-static um_status take_noise(const settings *s, bool *noise)
+/* A switch: given, or true in the spec. */
+static um_status take_switch(const settings *s, const char *name, bool *on)
 {
-    const char *text = s->text[key_index("no-noise")];
-    *noise = !cli_given(s->c, "no-noise");
-    if (text == NULL || !*noise) {
+    const char *text = s->text[key_index(name)];
+    *on = cli_given(s->c, name);
+    if (text == NULL || *on) {
         return UM_OK;
     }
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
-        return cli_fail(s->c, UM_ERROR_ARGUMENT, "%s: no-noise takes true or false, not '%s'",
-                        s->spec, text);
+        return cli_fail(s->c, UM_ERROR_ARGUMENT, "%s: %s takes true or false, not '%s'", s->spec, name,
+                        text);
     }
-    *noise = strcmp(text, "false") == 0;
+    *on = strcmp(text, "true") == 0;
     return UM_OK;
 }
 
@@ -290,7 +293,10 @@ static um_status take_all(const settings *s, inputs *in)
     status = status == UM_OK ? take_real(s, "border", &sim->border_px) : status;
     status = status == UM_OK ? take_real(s, "counts", &sim->counts) : status;
     status = status == UM_OK ? take_real(s, "step", &sim->step_nm) : status;
-    status = status == UM_OK ? take_noise(s, &sim->noise) : status;
+    bool no_noise = false;
+    status = status == UM_OK ? take_switch(s, "no-noise", &no_noise) : status;
+    status = status == UM_OK ? take_switch(s, "keep-intensities", &sim->keep_intensities) : status;
+    sim->noise = !no_noise;
     if (status == UM_OK && setting(s, "pixel") != NULL) {
         status = take_real(s, "pixel", &sim->pixel_per_A);
     }
@@ -390,8 +396,8 @@ const cli_command cli_command_simulate = {
         "at borders by a Gaussian probe, with Poisson noise. The truth holds the noise-free patterns "
         "(unit sum), the expected counts of each state at each position, the label (strongest state) "
         "and the fractions; 'unmix score' compares a result with it.\n\n"
-        "The patterns keep their relative intensities: one factor for the whole scan brings the mean "
-        "pattern to --counts. The same seed gives the same bytes for any number of threads.\n\n"
+        "Every state has --counts in a pattern, however strong the end members are; with "
+        "--keep-intensities only the mean pattern has. The same seed gives the same bytes for any number of threads.\n\n"
         "SPEC.ini holds the same settings in a section [simulate], the long options as keys "
         "(border = 0.7, no-noise = true); options on the command line win.",
     .examples = "unmix simulate -o scan.hspy --truth truth.hspy # built-in crystals in Voronoi grains\n"

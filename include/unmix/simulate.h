@@ -18,7 +18,8 @@ typedef struct um_simulation {
     int64_t regions;            /* Voronoi grains or discs; 0 = 4 per state */
     const int32_t *labels;      /* ny*nx state indices, for UM_LAYOUT_LABELS */
     double border_px;           /* standard deviation of the probe that mixes states at borders, px */
-    double counts;              /* mean counts per pattern; 0 = no scaling and no noise */
+    double counts;              /* counts per pattern; 0 = no scaling and no noise */
+    bool keep_intensities;      /* states keep their relative intensities: counts are the scan's mean */
     bool noise;                 /* Poisson */
     um_dtype dtype;             /* of the scan: u8, u16, u32, f32 (integers saturate) */
     double step_nm, pixel_per_A; /* calibration written to the files */
@@ -28,8 +29,8 @@ UM_API um_simulation um_simulation_defaults(void);
 /* Writes the scan (.hspy or .npy) in a stream and its exact truth as a model (.hspy/.npz): factors =
  * the noise-free state patterns (unit sum), loadings = expected counts of each state per position, and
  * the arrays `labels` (ny, nx: state of largest fraction) and `fractions` (ny, nx, states).
- * The patterns keep their relative intensities: one factor for the whole scan brings the mean pattern to
- * `counts`. truth_path may be NULL. The same seed gives the same bytes for any number of threads.
+ * Every state is brought to `counts`; or, with keep_intensities, one factor for the whole scan brings the mean
+ * pattern there. truth_path may be NULL. The same seed gives the same bytes for any number of threads.
  * Memory: states*(24*positions + 12*pixels) bytes, and one block of patterns per thread. */
 UM_CHECK UM_API um_status um_simulate(um_context *ctx, const um_simulation *simulation,
                                       const char *scan_path, const char *truth_path, bool overwrite);

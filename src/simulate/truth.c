@@ -46,12 +46,15 @@ static um_status set_factors(um_context *ctx, const um_simulation *sim, um_model
     return UM_OK;
 }
 
-/* Expected counts of each state: fraction x intensity of its pattern, with one factor for the whole
- * scan that brings the mean pattern to the dose asked for. */
-static void set_loadings(const um_simulation *sim, um_model *truth, const double *sums,
+/* Expected counts of each state: fraction x intensity of its pattern (the same for all states unless they
+ * keep theirs), with one factor for the whole scan that brings the mean pattern to the dose asked for. */
+static void set_loadings(const um_simulation *sim, um_model *truth, double *sums,
                          const float *fractions)
 {
     int64_t positions = sim->ny * sim->nx;
+    for (int64_t s = 0; s < sim->states && sim->counts > 0.0 && !sim->keep_intensities; s++) {
+        sums[s] = 1.0;
+    }
     double total = 0.0;
     for (int64_t i = 0; i < positions * sim->states; i++) {
         total += (double)fractions[i] * sums[i % sim->states];

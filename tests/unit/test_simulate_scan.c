@@ -179,6 +179,7 @@ static void given_patterns_keep_their_relative_intensity(void **state)
     sim.border_px = 0.0;
     sim.noise = false;
     sim.counts = 100.0;
+    sim.keep_intensities = true;
     um_array *scan = NULL;
     um_model *truth = NULL;
     simulate(ctx, &sim, &scan, &truth);
@@ -193,6 +194,13 @@ static void given_patterns_keep_their_relative_intensity(void **state)
     assert_true(fabs(axes[3].scale - 0.025) < 1e-12 && fabs(axes[3].offset + 0.025) < 1e-12);
     um_array_free(scan);
     um_model_free(truth);
+    /* Without it every state has the counts asked for. */
+    sim.keep_intensities = false;
+    simulate(ctx, &sim, &scan, NULL);
+    const uint16_t equal[12] = {50, 0, 0, 0, 0, 50, 0, 50, 50, 0, 0, 0};
+    assert_memory_equal(scan->data, equal, sizeof equal);
+    um_array_free(scan);
+    sim.keep_intensities = true;
     /* What a byte cannot hold becomes its largest value. */
     sim.counts = 600.0;
     sim.dtype = UM_U8;
