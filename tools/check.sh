@@ -84,9 +84,9 @@ if [ "$tier" != short ]; then
         find build-sanitize -name '*.gcda' -delete
         units units-sanitized build-sanitize --suite unit --timeout-multiplier 5
         if compgen -G 'tests/cli/test_*.py' >/dev/null; then
-            # The demo only runs, minutes long under instrumentation, what the other tests run on less.
+            # Demo and benchmark only run, minutes long under instrumentation, what other tests run on less.
             python command-line-sanitized "$here/build-sanitize/unmix" tests/cli -m 'not long' \
-                --ignore tests/cli/test_demo.py
+                --ignore tests/cli/test_demo.py --ignore tests/cli/test_bench.py
         fi
         check coverage tools/coverage.sh build-sanitize 85
         sed -n 's/^lines: /line coverage of src\/: /p' "$results/coverage.log"
