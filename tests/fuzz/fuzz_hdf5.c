@@ -151,8 +151,8 @@ static void put_chunks(bytes *in, hid_t dataset, int ndim, const hsize_t *shape,
     for (unsigned i = 0; i < count; i++) {
         hsize_t offset[6] = {0};
         for (int d = 0; d < ndim; d++) {
-            if (shape[d] == 0 || shape[d] >= 1u << 31) {
-                return; /* H5Dwrite_chunk() itself fails on such arrays */
+            if (shape[d] == 0 || shape[d] >= 1u << 16) {
+                return; /* H5Dwrite_chunk() itself crashes on such arrays */
             }
             offset[d] = take(in) % ((shape[d] + chunk[d] - 1) / chunk[d]) * chunk[d];
         }
