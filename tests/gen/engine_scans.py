@@ -4,8 +4,8 @@
     tests/gen/engine_scans.py D1 3 OUT.npy TRUTH.npz
 
 100 x 200 positions, patterns of 64 x 64 pixels, 8 states: the first amorphous, the others lattices of soft discs;
-smooth maps; the last state only in a patch of 10 x 10 positions, 0.5 % of the scan, so strong that in D0 and D3 its
-Poisson-weighted singular value is just above that of noise. Poisson counts:
+smooth maps; the last state only in a patch of 10 x 10 positions, 0.5 % of the scan, alone in its middle, and so weak
+that in D0 and D3 its Poisson-weighted singular value is just above those of noise. Poisson counts:
 
     D0  100 counts a pattern      D2  20,000 counts a pattern
     D1  1,000 counts a pattern    D3  2,000 counts a pattern, 95 % of them the amorphous state everywhere
@@ -19,8 +19,8 @@ import dataclasses
 import numpy
 import scipy.ndimage
 
-# Counts a pattern, share of the common background, share of the rare state in its patch (of what is not background).
-KINDS = {"D0": (100, 0.0, 0.4), "D1": (1000, 0.0, 0.4), "D2": (20000, 0.0, 0.4), "D3": (2000, 0.95, 1.0)}
+# Counts a pattern, share of the common background.
+KINDS = {"D0": (100, 0.0), "D1": (1000, 0.0), "D2": (20000, 0.0), "D3": (2000, 0.95)}
 SCAN, SIDE, STATES, PATCH = (100, 200), 64, 8, 10
 RARE = STATES - 1
 
@@ -83,7 +83,7 @@ def thickness(rng):
 
 
 def truth(kind, seed):
-    counts, background, strength = KINDS[kind]
+    counts, background = KINDS[kind]
     rng = numpy.random.default_rng([seed, 7041])
     H = numpy.array([amorphous(rng)] + [disc_lattice(rng) for _ in range(STATES - 1)])
     if background:
@@ -93,6 +93,8 @@ def truth(kind, seed):
         shares = numpy.concatenate([smooth_shares(rng, STATES - 1), numpy.zeros((1, *SCAN))])
     row, column = (int(rng.integers(0, size - PATCH + 1)) for size in SCAN)
     patch = (slice(None), slice(row, row + PATCH), slice(column, column + PATCH))
+    edge = numpy.ones(PATCH) if background else numpy.sin(numpy.pi * (numpy.arange(PATCH) + 0.5) / PATCH) ** 2
+    strength = numpy.outer(edge, edge)
     shares[patch] *= 1 - strength
     shares[(RARE, *patch[1:])] = strength
     maps = counts * shares * thickness(rng)
