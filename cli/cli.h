@@ -120,6 +120,9 @@ bool cli_parse_size(const char *text, size_t *out);
 /* ---- words from the command ----------------------------------------------------------------- */
 /* Sets the line shown after "unmix CMD: " and returns `status`. UM_ERROR_ARGUMENT exits with 2. */
 UM_PRINTF(3, 4) um_status cli_fail(cli *c, um_status status, const char *format, ...);
+#ifdef __clang_analyzer__ /* see um_fail() */
+#define cli_fail(c, status, ...) ((cli_fail)(c, status, __VA_ARGS__), (status))
+#endif
 UM_PRINTF(2, 3) void cli_warn(cli *c, const char *format, ...); /* stderr; not when --quiet */
 UM_PRINTF(2, 3)
 void cli_note(cli *c, const char *format, ...); /* stderr; not when --quiet or --json */

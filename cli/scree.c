@@ -26,12 +26,12 @@ static double at_y(const frame *f, double share)
 
 static void axes(FILE *out, const frame *f)
 {
-    for (double d = f->low; d <= f->high; d += 1) {
+    for (int d = (int)ceil(f->low); d <= (int)floor(f->high); d++) {
         double y = at_y(f, pow(10, d));
         fprintf(out,
                 "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='#ddd'/>"
                 "<text x='%d' y='%.1f' text-anchor='end'>1e%d</text>\n",
-                LEFT, WIDTH - RIGHT, y, y, LEFT - 6, y + 4, (int)d);
+                LEFT, WIDTH - RIGHT, y, y, LEFT - 6, y + 4, d);
     }
     int64_t step = f->count > 12 ? 5 : 1;
     for (int64_t i = 1; i <= f->count; i += i == 1 && step > 1 ? step - 1 : step) {

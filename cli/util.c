@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-um_status cli_fail(cli *c, um_status status, const char *format, ...)
+um_status(cli_fail)(cli *c, um_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

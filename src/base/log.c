@@ -13,7 +13,7 @@ static void put_message(um_context *ctx, const char *format, va_list arguments)
     }
 }
 
-um_status um_fail(um_context *ctx, um_status status, const char *format, ...)
+um_status(um_fail)(um_context *ctx, um_status status, const char *format, ...)
 {
     pthread_mutex_lock(&ctx->lock);
     if (!ctx->in_parallel || !ctx->message_taken) {

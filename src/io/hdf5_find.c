@@ -416,6 +416,9 @@ um_status um_h5_find(um_context *ctx, const um_probe *probe, hid_t file, um_h5_f
             UM_TRY(choose(ctx, probe, file, &path));
         }
     }
+    if (path == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a name");
+    }
     hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT);
     if (dataset < 0) {
         um_status status = um_fail(ctx, UM_ERROR_FORMAT, "%s: %s is not an array", probe->path, path);

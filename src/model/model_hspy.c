@@ -86,6 +86,7 @@ static bool put_empty_data(hid_t experiment, um_shape s)
     hsize_t room = CHUNK_BYTES;
     for (int i = 3; i >= 0; i--) {
         chunk[i] = size[i] < room ? size[i] : room;
+        chunk[i] = chunk[i] > 0 ? chunk[i] : 1;
         room = room / chunk[i] > 0 ? room / chunk[i] : 1;
     }
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);

@@ -19,9 +19,9 @@ typedef struct values {
 
 static bool open_values(hid_t group, const char *name, values *v)
 {
+    *v = (values){.id = -1};
     v->attribute = H5Aexists(group, name) > 0;
     if (!v->attribute && H5Lexists(group, name, H5P_DEFAULT) <= 0) {
-        v->id = -1;
         return false;
     }
     v->id = v->attribute ? H5Aopen(group, name, H5P_DEFAULT) : H5Dopen2(group, name, H5P_DEFAULT);
@@ -208,7 +208,7 @@ static bool plain_name(const char *name)
 
 static void take_array(hid_t group, const char *name, collector *c)
 {
-    values v;
+    values v = {.id = -1};
     bool open = plain_name(name) && open_values(group, name, &v);
     H5T_class_t class = open ? class_of(&v) : H5T_NO_CLASS;
     if (open && v.rank <= 6 && (class == H5T_FLOAT || class == H5T_INTEGER)) {
@@ -228,9 +228,7 @@ static void take_array(hid_t group, const char *name, collector *c)
             um_buffer_free(ctx, data);
         }
     }
-    if (plain_name(name)) {
-        close_values(&v);
-    }
+    close_values(&v);
 }
 
 static herr_t take_link(hid_t group, const char *name, const H5L_info_t *info, void *user)

@@ -13,7 +13,7 @@
     }                                                                                              \
     static void repair_##suffix(void *pattern, const um_repair *repairs, size_t count, bool whole) \
     {                                                                                              \
-        type *values = pattern;                                                                    \
+        type *values = pattern; /* NOLINT(bugprone-macro-parentheses): a type */                   \
         for (size_t i = 0; i < count; i++) {                                                       \
             double sum = 0;                                                                        \
             for (int32_t n = 0; n < repairs[i].count; n++) {                                       \
