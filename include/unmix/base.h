@@ -117,7 +117,7 @@ typedef enum um_dtype {
 #define UM_DTYPE_ENUM(name, bytes, text, integer) name,
     UM_DTYPE_LIST(UM_DTYPE_ENUM)
 #undef UM_DTYPE_ENUM
-    UM_DTYPE_COUNT
+        UM_DTYPE_COUNT
 } um_dtype;
 
 UM_API size_t um_dtype_size(um_dtype dtype);
@@ -125,6 +125,14 @@ UM_API const char *um_dtype_name(um_dtype dtype);
 UM_API bool um_dtype_is_integer(um_dtype dtype);
 /* Takes NumPy names ("uint16") and short ones ("u2", "u16", "f4"); false if unknown. */
 UM_API bool um_dtype_parse(const char *text, um_dtype *out);
+
+/* The entries of some rows that are not zero; of rows of at most 65,536 entries. */
+typedef struct um_sparse_rows {
+    const uint32_t *start;  /* rows + 1 offsets into column and value */
+    const uint16_t *column; /* ascending in a row */
+    const void *value;
+    um_dtype value_dtype; /* UM_U8 or UM_U16 */
+} um_sparse_rows;
 
 /* Version of the library ("0.1.0"), and a line about the build for people and provenance:
  * instruction set in use, BLAS name and core, HDF5 version. The text is owned by the context. */

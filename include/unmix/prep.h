@@ -35,9 +35,9 @@ UM_CHECK UM_API um_status um_recipe_read(um_recipe *recipe, const char *path);
 UM_API const char *um_recipe_text(um_recipe *recipe);
 
 typedef struct um_recipe_key {
-    const char *key;     /* "crop-scan" */
-    const char *value;   /* form of the value for help: "y0:y1,x0:x1"; NULL for a switch */
-    const char *help;    /* one line */
+    const char *key;   /* "crop-scan" */
+    const char *value; /* form of the value for help: "y0:y1,x0:x1"; NULL for a switch */
+    const char *help;  /* one line */
 } um_recipe_key;
 UM_API const um_recipe_key *um_recipe_keys(size_t *count);
 
@@ -47,16 +47,16 @@ typedef struct um_matrix um_matrix;
 /* Binds recipe to source: checks shapes, learns what the recipe needs from the data (hot pixels,
  * direct-beam shifts, automatic masks: one or two passes, with progress). NULL recipe = as it is.
  * source and ctx must outlive the matrix; the recipe is copied. */
-UM_CHECK UM_API um_status um_matrix_open(um_context *ctx, um_source *source, const um_recipe *recipe,
-                                         um_matrix **out);
+UM_CHECK UM_API um_status um_matrix_open(um_context *ctx, um_source *source,
+                                         const um_recipe *recipe, um_matrix **out);
 UM_API void um_matrix_free(um_matrix *matrix);
 UM_API um_context *um_matrix_get_context(const um_matrix *matrix);
 
 typedef struct um_matrix_info {
-    um_shape shape;      /* after the recipe */
-    um_axis axes[4];     /* after the recipe */
-    um_dtype dtype;      /* of the tiles: the source's where the recipe keeps it, else UM_F32 */
-    bool counts;         /* integers, their sums and interpolations: the variance goes with the mean,
+    um_shape shape;  /* after the recipe */
+    um_axis axes[4]; /* after the recipe */
+    um_dtype dtype;  /* of the tiles: the source's where the recipe keeps it, else UM_F32 */
+    bool counts;     /* integers, their sums and interpolations: the variance goes with the mean,
                             Poisson weights make sense. Not after dark, gain or background */
     const uint8_t *signal_mask;     /* ky*kx, 1 = excluded, or NULL */
     const uint8_t *navigation_mask; /* ny*nx, 1 = excluded, or NULL */
@@ -79,9 +79,11 @@ UM_API const float *um_matrix_beam_positions(const um_matrix *matrix, int64_t *n
  * tiles are zero, of integer tiles as stored (give them zero weight). */
 typedef struct um_tile {
     um_dtype dtype;
-    const void *data;        /* rows x (ky*kx), C order, contiguous */
-    size_t rows;             /* 1 .. UM_GROUP_ROWS */
-    const int64_t *position; /* output position index y*nx + x of each row */
+    const void *data;             /* rows x (ky*kx), C order, contiguous */
+    size_t rows;                  /* 1 .. UM_GROUP_ROWS */
+    const int64_t *position;      /* output position index y*nx + x of each row */
+    const um_sparse_rows *sparse; /* the same rows compressed (then data may be NULL), or NULL; only
+                                     for visitors that say .sparse */
 } um_tile;
 
 /* A visitor is called with groups of at most UM_GROUP_ROWS patterns. Positions are passed in a fixed
@@ -95,6 +97,7 @@ typedef struct um_visitor {
     um_status (*visit)(void *user, void *state, const um_tile *tile);
     um_status (*merge)(void *user, void *state); /* may be NULL */
     void (*stop)(void *user, void *state);       /* frees the state; may be NULL */
+    bool sparse;                                 /* takes tiles that are sparse rows */
 } um_visitor;
 
 /* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and
@@ -110,9 +113,9 @@ UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
  * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). Entries that are not
  * finite are counted and otherwise taken for 0. */
 typedef struct um_sums {
-    int64_t positions;       /* not excluded */
+    int64_t positions; /* not excluded */
     double total, minimum, maximum, total_squares;
-    int64_t not_finite, negative;           /* entries at unmasked pixels */
+    int64_t not_finite, negative;                /* entries at unmasked pixels */
     int64_t first_bad_position, first_bad_pixel; /* of the first such entry, -1 if none */
     double *sum_pattern, *square_pattern, *max_pattern;
     double *sum_map, *square_map; /* over unmasked pixels */

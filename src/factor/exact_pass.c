@@ -8,20 +8,20 @@
 enum { FLUSH_GROUPS = 16 };
 
 typedef struct pass_state {
-    float *b32;        /* k x ld, since the last flush */
-    double *b64;       /* k x m, of the segment */
-    double *g;         /* k x k */
-    double *a;         /* rows x k from the kernel, then k x rows */
+    float *b32;  /* k x ld, since the last flush */
+    double *b64; /* k x m, of the segment */
+    double *g;   /* k x k */
+    double *a;   /* rows x k from the kernel, then k x rows */
     double *panel_a, *panel_w;
-    float *w;          /* rows x k, times u */
+    float *w; /* rows x k, times u */
     double extra[4], norm2;
-    int groups;        /* since the last flush */
+    int groups; /* since the last flush */
 } pass_state;
 
 typedef struct pass_run {
     um_exact_pass *pass;
-    float *hv;   /* h times v: k x ld */
-    float *v2;   /* v squared */
+    float *hv; /* h times v: k x ld */
+    float *v2; /* v squared */
 } pass_run;
 
 static void state_stop(void *user, void *state)
@@ -199,7 +199,8 @@ um_status um_exact_pass_run(um_exact_pass *pass, const char *stage)
         for (size_t j = 0; j < s->m; j++) {
             run.v2[j] = s->v[j] * s->v[j];
         }
-        const um_visitor visitor = {state_start, visit, merge, state_stop};
+        const um_visitor visitor = {
+            .start = state_start, .visit = visit, .merge = merge, .stop = state_stop};
         status = um_matrix_pass(s->matrix, stage, &visitor, &run);
     }
     if (status == UM_OK) {

@@ -62,8 +62,13 @@ static um_status solve_loadings(um_scaled *s, um_nmf_state *state, um_nmf_result
     if (status == UM_OK) {
         um_gram(state->h, k, s->ld, g);
         solve_work work = {s, state, g};
-        um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = solve_rows, .user = &work,
-                              .b = b, .g = g + k * k};
+        um_exact_pass pass = {.scaled = s,
+                              .k = k,
+                              .h = state->h,
+                              .rows = solve_rows,
+                              .user = &work,
+                              .b = b,
+                              .g = g + k * k};
         status = um_exact_pass_run(&pass, "final loadings");
         r->passes++;
         r->kkt = um_kkt_residual(s, k, pass.g, b, state->h, pass.extra[0], pass.extra[1]);
@@ -163,8 +168,8 @@ typedef struct residual_run {
     const um_scaled *scaled;
     um_model *model;
     float *h, *on, *v2;
-    double *map, *map_weighted;  /* n: sums of squares of each pattern */
-    double *sum_d, *sum_d2;      /* m */
+    double *map, *map_weighted; /* n: sums of squares of each pattern */
+    double *sum_d, *sum_d2;     /* m */
     double plain, weighted;
 } residual_run;
 
@@ -213,8 +218,8 @@ static um_status residual_visit(void *user, void *state, const um_tile *tile)
     }
     double plain[UM_GROUP_ROWS];
     double weighted[UM_GROUP_ROWS];
-    s->kernels->residual[tile->dtype](tile->data, tile->rows, s->m, st->w, run->h, s->ld, k, run->on,
-                                      run->v2, plain, weighted, st->sum_d, st->sum_d2);
+    s->kernels->residual[tile->dtype](tile->data, tile->rows, s->m, st->w, run->h, s->ld, k,
+                                      run->on, run->v2, plain, weighted, st->sum_d, st->sum_d2);
     for (size_t r = 0; r < tile->rows; r++) {
         size_t p = (size_t)tile->position[r];
         double u = (double)s->u[p];
@@ -274,7 +279,8 @@ static um_status store_maps(residual_run *run)
         status = um_model_set_array(model, "residual_map_expected", 2, map_shape, expected);
     }
     if (status == UM_OK && s->weighted) {
-        status = um_model_set_array(model, "residual_map_weighted", 2, map_shape, run->map_weighted);
+        status =
+            um_model_set_array(model, "residual_map_weighted", 2, map_shape, run->map_weighted);
     }
     if (status == UM_OK) {
         status = um_model_set_array(model, "residual_pattern", 2, pattern_shape, run->sum_d);
@@ -315,7 +321,10 @@ static um_status evaluate(um_scaled *s, um_nmf_result *r)
     residual_run run = {.scaled = s, .model = r->model};
     um_status status = make_residual_run(&run);
     if (status == UM_OK) {
-        const um_visitor visitor = {residual_start, residual_visit, residual_merge, residual_stop};
+        const um_visitor visitor = {.start = residual_start,
+                                    .visit = residual_visit,
+                                    .merge = residual_merge,
+                                    .stop = residual_stop};
         status = um_matrix_pass(s->matrix, "residuals", &visitor, &run);
         r->passes++;
     }

@@ -149,7 +149,8 @@ static um_status make_map(um_context *ctx, int64_t count, double **map)
     return UM_OK;
 }
 
-static um_status prepare(job *j, const um_matrix_info *info, const um_aperture *apertures, int count)
+static um_status prepare(job *j, const um_matrix_info *info, const um_aperture *apertures,
+                         int count)
 {
     um_images *out = j->images;
     size_t pixels = (size_t)(j->ky * j->kx);
@@ -204,7 +205,8 @@ static um_status finish_patterns(job *j)
 
 static um_status run_pass(job *j, um_matrix *matrix, const um_aperture *apertures, int count)
 {
-    static const um_visitor visitor = {start, visit, merge, stop};
+    static const um_visitor visitor = {
+        .start = start, .visit = visit, .merge = merge, .stop = stop};
     UM_TRY(prepare(j, um_matrix_get_info(matrix), apertures, count));
     if (j->images->sums == NULL) {
         UM_TRY(um_sums_begin(matrix, &j->sums));

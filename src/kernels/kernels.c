@@ -1,10 +1,15 @@
 #include "kernels_variants.h"
 
-enum { STRIDE = 32 }; /* two of the widest vectors */
+enum { STRIDE = 32, SPARSE_STRIDE = 16 }; /* two of the widest vectors, and one */
 
 size_t um_kernel_stride(size_t m)
 {
     return (m + STRIDE - 1) / STRIDE * STRIDE;
+}
+
+size_t um_kernel_sparse_stride(size_t k)
+{
+    return (k + SPARSE_STRIDE - 1) / SPARSE_STRIDE * SPARSE_STRIDE;
 }
 
 const um_kernels *um_kernels_get(um_isa isa)

@@ -16,16 +16,24 @@ typedef struct um_kernels {
     void (*project[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *h, size_t ld,
                                     size_t k, double *a);
     /* b (k x ld) += w' X, w rows x k. */
-    void (*accumulate[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w, size_t k,
-                                       float *b, size_t ld);
+    void (*accumulate[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w,
+                                       size_t k, float *b, size_t ld);
     /* q[r] = sum_j v_j x_rj^2. */
-    void (*squares[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *v, double *q);
+    void (*squares[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *v,
+                                    double *q);
     /* d = on (x - w h) elementwise, on_j 0 or 1. Per row: plain[r] = sum_j d^2, weighted[r] = sum_j v_j d^2.
      * Per pixel, added: sum_d += d, sum_d2 += d^2. */
     void (*residual[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w,
                                      const float *h, size_t ld, size_t k, const float *on,
                                      const float *v, double *plain, double *weighted, double *sum_d,
                                      double *sum_d2);
+    /* Sparse rows. ht and bt are m x stride, stride = um_kernel_sparse_stride(k), zero beyond k:
+     * a (rows x k) = X ht. Sums as above, over stored values. */
+    void (*project_sparse)(const um_sparse_rows *x, size_t rows, const float *ht, size_t stride,
+                           size_t k, double *a);
+    /* bt += X' w, w rows x k. */
+    void (*accumulate_sparse)(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
+                              float *bt, size_t stride);
     /* Non-negative coordinate descent on n independent problems of k <= 512 unknowns, one a column:
      * minimise 1/2 w'Gw - a'w, w >= 0; a and w are k x n with the given stride, g is k x k. Columns go
      * in panels of 32, each at most `sweeps` sweeps, ending early when a sweep moves less than `stop`
@@ -36,5 +44,6 @@ typedef struct um_kernels {
 
 const um_kernels *um_kernels_get(um_isa isa);
 size_t um_kernel_stride(size_t m);
+size_t um_kernel_sparse_stride(size_t k);
 
 #endif

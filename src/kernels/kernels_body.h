@@ -11,6 +11,7 @@
 #endif
 
 enum { COLUMN_BLOCK = 2048, RESIDUAL_BLOCK = 256, ACCUMULATE_VECTORS = 2 };
+enum { SPARSE_BLOCK = 2048, SPARSE_CHAINS = 4, SPARSE_VECTORS = 4 };
 
 typedef float vf __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -53,14 +54,18 @@ INLINE size_t even_share(size_t left, size_t most)
 /* gcc 12 widens bytes with generic vectors by way of memory; say the instruction instead. */
 #if defined(__AVX512F__)
 #define LOAD_U8(p)                                                                                 \
-    (vf) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+    (vf) _mm512_cvtepi32_ps(                                                                       \
+        _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define LOAD_I8(p)                                                                                 \
-    (vf) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+    (vf) _mm512_cvtepi32_ps(                                                                       \
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #elif defined(__AVX2__)
 #define LOAD_U8(p)                                                                                 \
-    (vf) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+    (vf) _mm256_cvtepi32_ps(                                                                       \
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define LOAD_I8(p)                                                                                 \
-    (vf) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+    (vf) _mm256_cvtepi32_ps(                                                                       \
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #endif
 
 #define T uint8_t
@@ -109,8 +114,37 @@ INLINE size_t even_share(size_t left, size_t most)
 #define TO_FLOAT DIRECT
 #include "kernels_typed.h"
 
+#define T uint8_t
+#define NAME(f) f##_u8
+#include "kernels_sparse.h"
+
+#define T uint16_t
+#define NAME(f) f##_u16
+#include "kernels_sparse.h"
+
+static void project_sparse(const um_sparse_rows *x, size_t rows, const float *ht, size_t stride,
+                           size_t k, double *a)
+{
+    if (x->value_dtype == UM_U8) {
+        project_sparse_u8(x, rows, ht, stride, k, a);
+    } else {
+        project_sparse_u16(x, rows, ht, stride, k, a);
+    }
+}
+
+static void accumulate_sparse(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
+                              float *bt, size_t stride)
+{
+    if (x->value_dtype == UM_U8) {
+        accumulate_sparse_u8(x, rows, w, k, bt, stride);
+    } else {
+        accumulate_sparse_u16(x, rows, w, k, bt, stride);
+    }
+}
+
 /* One panel of at most UM_HALS_PANEL columns held contiguously. */
-static void hals_panel(size_t k, const double *g, const double *a, double *w, int sweeps, double stop)
+static void hals_panel(size_t k, const double *g, const double *a, double *w, int sweeps,
+                       double stop)
 {
     double first = 0;
     for (int s = 0; s < sweeps; s++) {
@@ -184,5 +218,7 @@ const um_kernels VARIANT = {
     .accumulate = ALL_TYPES(accumulate),
     .squares = ALL_TYPES(squares),
     .residual = ALL_TYPES(residual),
+    .project_sparse = project_sparse,
+    .accumulate_sparse = accumulate_sparse,
     .hals = hals,
 };

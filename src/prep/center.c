@@ -188,7 +188,8 @@ static um_status center_visit(void *user, void *state, const um_tile *tile)
 
 um_status um_learn_center(um_prep *prep, um_source *source)
 {
-    static const um_visitor visitor = {center_start, center_visit, NULL, center_stop};
+    static const um_visitor visitor = {
+        .start = center_start, .visit = center_visit, .stop = center_stop};
     const um_recipe *r = prep->recipe;
     um_learned *learned = prep->learned;
     if (r->center == UM_CENTER_NONE) {

@@ -72,7 +72,8 @@ static um_status mean_merge(void *user, void *state)
 um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level, const char *stage,
                           double **out, int64_t *positions)
 {
-    static const um_visitor visitor = {mean_start, mean_visit, mean_merge, mean_stop};
+    static const um_visitor visitor = {
+        .start = mean_start, .visit = mean_visit, .merge = mean_merge, .stop = mean_stop};
     um_context *ctx = prep->ctx;
     mean_job job = {.ctx = ctx, .pixels = (size_t)(prep->ky * prep->kx)};
     job.total = calloc(job.pixels, sizeof *job.total);

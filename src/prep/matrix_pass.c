@@ -9,8 +9,8 @@ enum { RESIDENT_SHARE = 4 };
 
 typedef struct pass_worker {
     void *raw, *prepared, *scratch;
-    char *part;        /* where the patterns of this part are: `prepared`, or the resident ones */
-    void *group;       /* gathered rows when excluded positions leave gaps */
+    char *part;  /* where the patterns of this part are: `prepared`, or the resident ones */
+    void *group; /* gathered rows when excluded positions leave gaps */
     int64_t *positions;
     void *state;
     bool started;
@@ -28,7 +28,8 @@ typedef struct pass {
 
 static um_status visit_group(pass *p, pass_worker *w, const void *data, size_t rows)
 {
-    um_tile tile = {p->matrix->info.dtype, data, rows, w->positions};
+    um_tile tile = {
+        .dtype = p->matrix->info.dtype, .data = data, .rows = rows, .position = w->positions};
     return p->visitor->visit(p->user, w->state, &tile);
 }
 
@@ -85,7 +86,8 @@ static um_status read_prepared(pass *p, pass_worker *w, um_rect out, char *dst)
     int64_t ny = min_i64(out.ny, p->raw_positions / nx);
     for (int64_t y = 0; y < out.ny; y += ny) {
         for (int64_t x = 0; x < out.nx; x += nx) {
-            um_rect part = {out.y0 + y, out.x0 + x, min_i64(ny, out.ny - y), min_i64(nx, out.nx - x)};
+            um_rect part = {out.y0 + y, out.x0 + x, min_i64(ny, out.ny - y),
+                            min_i64(nx, out.nx - x)};
             um_rect in = {y0 + part.y0 * bin, x0 + part.x0 * bin, part.ny * bin, part.nx * bin};
             char *to = dst + (size_t)(y * out.nx + x) * p->out_pattern;
             UM_TRY(um_source_read(m->source, in, w->raw));
@@ -164,8 +166,7 @@ static um_status merge_segment(void *user, int64_t segment, int index)
 {
     (void)segment;
     pass *p = user;
-    return p->visitor->merge == NULL ? UM_OK
-                                     : p->visitor->merge(p->user, p->workers[index].state);
+    return p->visitor->merge == NULL ? UM_OK : p->visitor->merge(p->user, p->workers[index].state);
 }
 
 /* From the second pass on, patterns that take at most a quarter of the free budget stay in memory. The
@@ -309,7 +310,8 @@ static um_status start_workers(pass *p, int threads, int *started)
     return UM_OK;
 }
 
-um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor, void *user)
+um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor,
+                         void *user)
 {
     um_context *ctx = matrix->ctx;
     const um_source_info *source = um_source_get_info(matrix->source);
@@ -317,8 +319,7 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
         .matrix = matrix,
         .visitor = visitor,
         .user = user,
-        .raw_pattern =
-            (size_t)(source->shape.ky * source->shape.kx) * um_dtype_size(source->dtype),
+        .raw_pattern = (size_t)(source->shape.ky * source->shape.kx) * um_dtype_size(source->dtype),
         .out_pattern = (size_t)(matrix->layout.out.ky * matrix->layout.out.kx) *
                        um_dtype_size(matrix->layout.dtype),
     };

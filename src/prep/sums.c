@@ -259,7 +259,8 @@ static um_status allocate(sums_job *job, int64_t positions)
     return UM_OK;
 }
 
-const um_visitor um_sums_visitor = {sums_start, sums_visit, sums_merge, sums_stop};
+const um_visitor um_sums_visitor = {
+    .start = sums_start, .visit = sums_visit, .merge = sums_merge, .stop = sums_stop};
 
 um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
 {

@@ -100,7 +100,8 @@ static um_status exclude(um_prep *prep, const double *map)
 
 um_status um_learn_threshold(um_prep *prep, um_source *source)
 {
-    static const um_visitor visitor = {level_start, level_visit, NULL, level_stop};
+    static const um_visitor visitor = {
+        .start = level_start, .visit = level_visit, .stop = level_stop};
     const um_recipe *r = prep->recipe;
     if (!um_recipe_has(r, UM_KEY_NAVIGATION_THRESHOLD)) {
         return UM_OK;

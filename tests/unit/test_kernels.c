@@ -204,11 +204,70 @@ static void check_squares(const um_kernels *kernels, const problem *p)
     free(q);
 }
 
+/* The first row is empty; others hold three columns of four or so. */
+static void check_sparse(const um_kernels *kernels, um_dtype dtype, size_t rows, size_t m, size_t k,
+                         uint64_t *counter)
+{
+    problem p = make(dtype, rows, m, k, counter);
+    size_t stride = um_kernel_sparse_stride(k);
+    uint32_t *start = calloc(rows + 1, sizeof *start);
+    uint16_t *column = malloc(rows * m * sizeof *column);
+    void *value = malloc(rows * m * um_dtype_size(dtype));
+    float *ht = calloc(m * stride, sizeof *ht);
+    float *bt = calloc(m * stride, sizeof *bt);
+    double *a = malloc(rows * k * sizeof *a);
+    uint32_t stored = 0;
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < m; j++) {
+            if (r > 0 && random_value(counter) < 0.75) {
+                column[stored] = (uint16_t)j;
+                store(value, dtype, stored++, p.x64[r * m + j]);
+            } else {
+                p.x64[r * m + j] = 0;
+            }
+        }
+        start[r + 1] = stored;
+    }
+    for (size_t j = 0; j < m; j++) {
+        for (size_t c = 0; c < k; c++) {
+            ht[j * stride + c] = p.h[c * p.ld + j];
+        }
+    }
+    const um_sparse_rows x = {start, column, value, dtype};
+    kernels->project_sparse(&x, rows, ht, stride, k, a);
+    kernels->accumulate_sparse(&x, rows, p.w, k, bt, stride);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t c = 0; c < k; c++) {
+            double sum = 0;
+            for (size_t j = 0; j < m; j++) {
+                sum += p.x64[r * m + j] * (double)p.h[c * p.ld + j];
+            }
+            close_to(a[r * k + c], sum, sum + 1e-30);
+        }
+    }
+    for (size_t j = 0; j < m; j++) {
+        for (size_t c = 0; c < stride; c++) {
+            double sum = 0;
+            for (size_t r = 0; c < k && r < rows; r++) {
+                sum += p.x64[r * m + j] * (double)p.w[r * k + c];
+            }
+            close_to((double)bt[j * stride + c], sum, sum);
+        }
+    }
+    free(start);
+    free(column);
+    free(value);
+    free(ht);
+    free(bt);
+    free(a);
+    drop(&p);
+}
+
 static void check_all(um_isa isa)
 {
-    static const size_t sizes[][3] = {{1, 1, 1},   {3, 7, 2},   {4, 16, 5},   {5, 31, 3},
-                                      {32, 33, 4}, {7, 100, 11}, {2, 2049, 6}, {32, 4130, 13},
-                                      {6, 64, 21}};
+    static const size_t sizes[][3] = {{1, 1, 1},    {3, 7, 2},      {4, 16, 5},
+                                      {5, 31, 3},   {32, 33, 4},    {7, 100, 11},
+                                      {2, 2049, 6}, {32, 4130, 13}, {6, 64, 21}};
     const um_kernels *kernels = um_kernels_get(isa);
     uint64_t counter = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -220,6 +279,8 @@ static void check_all(um_isa isa)
             check_squares(kernels, &p);
             drop(&p);
         }
+        check_sparse(kernels, UM_U8, sizes[i][0], sizes[i][1], sizes[i][2], &counter);
+        check_sparse(kernels, UM_U16, sizes[i][0], sizes[i][1], 4 * sizes[i][2], &counter);
     }
 }
 

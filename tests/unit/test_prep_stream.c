@@ -238,7 +238,8 @@ static void trouble_stop(void *user, void *state)
 static void test_failures_stop_cleanly(void **state)
 {
     (void)state;
-    static const um_visitor visitor = {trouble_start, trouble_visit, NULL, trouble_stop};
+    static const um_visitor visitor = {
+        .start = trouble_start, .visit = trouble_visit, .stop = trouble_stop};
     for (int cancel = 0; cancel < 2; cancel++) {
         trouble t = {.cancel = cancel == 1};
         um_matrix *matrix = NULL;

@@ -1,0 +1,113 @@
+/* Sparse rows with values of type T; NAME(f) names the loops. Each column j has its k numbers side by side in
+ * ht and bt, so that a stored value costs one vector operation per LANES components. */
+
+INLINE vf NAME(spread)(const T *value)
+{
+    return (vf){0} + (float)*value;
+}
+
+/* Components of nv vectors; nv is constant where this is inlined. Entry i of a row adds to sum i % 4, so that
+ * additions need not wait for each other. */
+INLINE void NAME(project_sparse_row)(const uint16_t *column, const T *value, size_t count,
+                                     const float *ht, size_t stride, const int nv, double *a,
+                                     size_t k)
+{
+    for (size_t i0 = 0; i0 < count; i0 += SPARSE_BLOCK) {
+        size_t i1 = min_size(count, i0 + SPARSE_BLOCK);
+        vf sum[SPARSE_CHAINS][SPARSE_VECTORS];
+        memset(sum, 0, sizeof sum);
+        size_t i = i0;
+        for (; i + SPARSE_CHAINS <= i1; i += SPARSE_CHAINS) {
+            for (int s = 0; s < SPARSE_CHAINS; s++) {
+                const float *h = ht + (size_t)column[i + (size_t)s] * stride;
+                vf x = NAME(spread)(value + i + s);
+                for (int v = 0; v < nv; v++) {
+                    sum[s][v] += x * *(const vf *)(h + v * LANES);
+                }
+            }
+        }
+        for (; i < i1; i++) {
+            const float *h = ht + (size_t)column[i] * stride;
+            vf x = NAME(spread)(value + i);
+            for (int v = 0; v < nv; v++) {
+                sum[0][v] += x * *(const vf *)(h + v * LANES);
+            }
+        }
+        for (int v = 0; v < nv; v++) {
+            float lanes[LANES];
+            vf total = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
+            memcpy(lanes, &total, sizeof lanes);
+            for (size_t c = (size_t)v * LANES; c < min_size(k, ((size_t)v + 1) * LANES); c++) {
+                a[c] += (double)lanes[c - (size_t)v * LANES];
+            }
+        }
+    }
+}
+
+INLINE void NAME(accumulate_sparse_row)(const uint16_t *column, const T *value, size_t count,
+                                        const float *w, const int nv, float *bt, size_t stride)
+{
+    vf wv[SPARSE_VECTORS];
+    memcpy(wv, w, (size_t)nv * sizeof *wv);
+    for (size_t i = 0; i < count; i++) {
+        float *b = bt + (size_t)column[i] * stride;
+        vf x = NAME(spread)(value + i);
+        for (int v = 0; v < nv; v++) {
+            *(vf *)(b + v * LANES) += x * wv[v];
+        }
+    }
+}
+
+#define SPARSE_CASES(X) X(1) X(2) X(3) X(4)
+
+static void NAME(project_sparse)(const um_sparse_rows *x, size_t rows, const float *ht,
+                                 size_t stride, size_t k, double *a)
+{
+    memset(a, 0, rows * k * sizeof *a);
+    for (size_t c = 0; c < k; c += SPARSE_VECTORS * LANES) {
+        for (size_t r = 0; r < rows; r++) {
+            const uint16_t *column = x->column + x->start[r];
+            const T *value = (const T *)x->value + x->start[r];
+            size_t count = x->start[r + 1] - x->start[r];
+            switch (min_size(SPARSE_VECTORS, (k - c + LANES - 1) / LANES)) {
+#define SPARSE_CASE(n)                                                                             \
+    case n:                                                                                        \
+        NAME(project_sparse_row)(column, value, count, ht + c, stride, n, a + r * k + c, k - c);   \
+        break;
+                SPARSE_CASES(SPARSE_CASE)
+#undef SPARSE_CASE
+            default:
+                break;
+            }
+        }
+    }
+}
+
+static void NAME(accumulate_sparse)(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
+                                    float *bt, size_t stride)
+{
+    for (size_t c = 0; c < k; c += SPARSE_VECTORS * LANES) {
+        size_t width = min_size(k - c, SPARSE_VECTORS * LANES);
+        for (size_t r = 0; r < rows; r++) {
+            const uint16_t *column = x->column + x->start[r];
+            const T *value = (const T *)x->value + x->start[r];
+            size_t count = x->start[r + 1] - x->start[r];
+            float wr[SPARSE_VECTORS * LANES] = {0};
+            memcpy(wr, w + r * k + c, width * sizeof *wr);
+            switch ((width + LANES - 1) / LANES) {
+#define SPARSE_CASE(n)                                                                             \
+    case n:                                                                                        \
+        NAME(accumulate_sparse_row)(column, value, count, wr, n, bt + c, stride);                  \
+        break;
+                SPARSE_CASES(SPARSE_CASE)
+#undef SPARSE_CASE
+            default:
+                break;
+            }
+        }
+    }
+}
+
+#undef T
+#undef NAME
+#undef SPARSE_CASES
