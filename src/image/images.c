@@ -1,5 +1,6 @@
 /* Virtual images: sums, apertures and the centre of mass in one read of the scan. */
 #include "image_internal.h"
+#include "pixels.h"
 #include "prep_internal.h"
 
 #include <math.h>
@@ -96,7 +97,7 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     }
     for (size_t r = 0; r < tile->rows; r++) { /* each position is visited once: no lock needed */
         int64_t position = tile->position[r];
-        um_wideners[tile->dtype](w->row, (const char *)tile->data + r * pixels * size, pixels);
+        (void)um_pixel_kernels_get(um_context_isa(j->ctx))->widen[tile->dtype](w->row, (const char *)tile->data + r * pixels * size, pixels);
         for (int a = 0; a < out->apertures; a++) {
             const pixel_list *list = &j->list[a];
             double sum = 0;

@@ -58,8 +58,4 @@ um_status um_sums_begin(um_matrix *matrix, um_sums_job **out);
 um_sums *um_sums_finish(um_sums_job *job); /* the caller's */
 void um_sums_end(um_sums_job *job);
 
-/* Values of any type as doubles, by um_dtype. */
-typedef void (*um_widen_fn)(double *restrict dst, const void *data, size_t count);
-extern const um_widen_fn um_wideners[UM_DTYPE_COUNT];
-
 #endif

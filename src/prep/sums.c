@@ -1,40 +1,56 @@
-/* Sums of everything, in one pass. */
+/* Sums of everything, in one pass. Counts in u8 and u16 are added up as integers, other types in f64. */
+#include "pixels.h"
 #include "prep_internal.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1024, LANES = 8 }; /* pixels worked on at once: their sums stay in the first cache */
+enum { BLOCK = 1024 }; /* pixels widened at once: they stay in the first cache */
 
 struct um_sums_job {
     um_context *ctx;
+    const um_pixel_kernels *kernels;
     um_sums *sums;
-    double *min_pattern;
+    um_dtype dtype;
+    bool counts; /* added up as integers */
     const uint8_t *mask;
     double *weight; /* 1, or 0 at excluded pixels */
+    void *keep;     /* the same for counts: all bits, or none, in their type */
+    uint64_t *count_sum, *count_square;
+    pthread_mutex_t lock; /* of these two: integers may be added in any order */
+    double least;
     size_t pixels;
 };
 typedef struct um_sums_job sums_job;
 
 typedef struct sums_state {
-    double *sum, *square, *max, *min; /* parts of one buffer */
-    int64_t rows, not_finite, negative;
+    void *buffer; /* of all arrays below */
+    um_count_sums counts;
+    um_real_sums reals;
+    int64_t rows, counted; /* counted: of them, in `counts` now */
+    int64_t not_finite, negative;
     int64_t bad_position, bad_pixel;
 } sums_state;
 
 static void clear_state(const sums_job *job, sums_state *s)
 {
-    for (size_t i = 0; i < job->pixels; i++) {
-        s->sum[i] = 0;
-        s->square[i] = 0;
-        s->max[i] = -INFINITY;
-        s->min[i] = INFINITY;
+    for (size_t i = 0; !job->counts && i < job->pixels; i++) {
+        s->reals.sum[i] = 0;
+        s->reals.square[i] = 0;
+        s->reals.max[i] = -INFINITY;
     }
+    if (job->counts) {
+        memset(s->counts.max, 0, job->pixels * um_dtype_size(job->dtype));
+    }
+    s->reals.least = INFINITY;
+    s->counts.least = UINT32_MAX;
     s->rows = s->not_finite = s->negative = 0;
     s->bad_position = s->bad_pixel = -1;
 }
 
+/* Three arrays of 4 or 8 bytes, and the greatest values of counts. */
 static um_status sums_start(void *user, void **state)
 {
     sums_job *job = user;
@@ -42,15 +58,23 @@ static um_status sums_start(void *user, void **state)
     if (s == NULL) {
         return um_fail(job->ctx, UM_ERROR_MEMORY, "no memory for sums");
     }
+    size_t size = job->counts ? 3 * sizeof(uint32_t) + 2 : 3 * sizeof(double);
     um_status status =
-        um_buffer_alloc(job->ctx, 4 * job->pixels, sizeof(double), "sums of patterns", &s->sum);
+        um_buffer_alloc(job->ctx, job->pixels, size, "sums of patterns", &s->buffer);
     if (status != UM_OK) {
         free(s);
         return status;
     }
-    s->square = s->sum + job->pixels;
-    s->max = s->square + job->pixels;
-    s->min = s->max + job->pixels;
+    if (job->counts) {
+        s->counts.sum = s->buffer;
+        s->counts.low = s->counts.sum + job->pixels;
+        s->counts.high = s->counts.low + job->pixels;
+        s->counts.max = s->counts.high + job->pixels;
+    } else {
+        s->reals.sum = s->buffer;
+        s->reals.square = s->reals.sum + job->pixels;
+        s->reals.max = s->reals.square + job->pixels;
+    }
     clear_state(job, s);
     *state = s;
     return UM_OK;
@@ -61,32 +85,10 @@ static void sums_stop(void *user, void *state)
     sums_job *job = user;
     sums_state *s = state;
     if (s != NULL) {
-        um_buffer_free(job->ctx, s->sum);
+        um_buffer_free(job->ctx, s->buffer);
         free(s);
     }
 }
-
-#define DEFINE_WIDEN(name, type)                                                                   \
-    static void name(double *restrict dst, const void *data, size_t count)                         \
-    {                                                                                              \
-        const type *restrict values = data;                                                        \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            dst[i] = (double)values[i];                                                            \
-        }                                                                                          \
-    }
-DEFINE_WIDEN(widen_u8, uint8_t)
-DEFINE_WIDEN(widen_u16, uint16_t)
-DEFINE_WIDEN(widen_u32, uint32_t)
-DEFINE_WIDEN(widen_i8, int8_t)
-DEFINE_WIDEN(widen_i16, int16_t)
-DEFINE_WIDEN(widen_i32, int32_t)
-DEFINE_WIDEN(widen_f32, float)
-DEFINE_WIDEN(widen_f64, double)
-
-const um_widen_fn um_wideners[UM_DTYPE_COUNT] = {
-    [UM_U8] = widen_u8,   [UM_U16] = widen_u16, [UM_U32] = widen_u32, [UM_I8] = widen_i8,
-    [UM_I16] = widen_i16, [UM_I32] = widen_i32, [UM_F32] = widen_f32, [UM_F64] = widen_f64,
-};
 
 static bool position_before(int64_t position, int64_t pixel, const sums_state *s)
 {
@@ -113,57 +115,8 @@ static void note_bad(const sums_job *job, sums_state *s, double *values, size_t 
     }
 }
 
-/* One row's share of a block: sums over the row go to *total and *squares. `count` is a multiple of
- * LANES; the order of every sum is fixed by the lanes. */
-static void add_block(const double *restrict values, const double *restrict weight,
-                      double *restrict sum, double *restrict square, double *restrict max,
-                      double *restrict min, size_t count, double *total, double *squares)
+static void add_reals(const sums_job *job, sums_state *s, const um_tile *tile)
 {
-    double lane[LANES] = {0};
-    double lane_square[LANES] = {0};
-    size_t whole = count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            double v = values[i + l];
-            double weighted = v * weight[i + l];
-            double v2 = v * v;
-            sum[i + l] += v;
-            square[i + l] += v2;
-            max[i + l] = v > max[i + l] ? v : max[i + l];
-            min[i + l] = v < min[i + l] ? v : min[i + l];
-            lane[l] += weighted;
-            lane_square[l] += v2 * weight[i + l];
-        }
-    }
-    for (size_t i = whole; i < count; i++) {
-        double v = values[i];
-        sum[i] += v;
-        square[i] += v * v;
-        max[i] = v > max[i] ? v : max[i];
-        min[i] = v < min[i] ? v : min[i];
-        lane[i - whole] += v * weight[i];
-        lane_square[i - whole] += v * v * weight[i];
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        *total += lane[l];
-        *squares += lane_square[l];
-    }
-}
-
-/* False when a value is negative or not finite. */
-static bool all_good(const double *values, size_t count)
-{
-    int bad = 0;
-    for (size_t i = 0; i < count; i++) {
-        bad |= !(values[i] >= 0 && values[i] < INFINITY);
-    }
-    return bad == 0;
-}
-
-static um_status sums_visit(void *user, void *state, const um_tile *tile)
-{
-    sums_job *job = user;
-    sums_state *s = state;
     size_t size = um_dtype_size(tile->dtype);
     double values[BLOCK];
     double total[UM_GROUP_ROWS] = {0};
@@ -172,20 +125,67 @@ static um_status sums_visit(void *user, void *state, const um_tile *tile)
         size_t count = job->pixels - first < BLOCK ? job->pixels - first : BLOCK;
         for (size_t r = 0; r < tile->rows; r++) {
             const char *row = (const char *)tile->data + (r * job->pixels + first) * size;
-            um_wideners[tile->dtype](values, row, count);
-            if (!all_good(values, count)) {
+            if (!job->kernels->widen[tile->dtype](values, row, count)) {
                 note_bad(job, s, values, first, count, tile->position[r]);
             }
-            add_block(values, job->weight + first, s->sum + first, s->square + first,
-                      s->max + first, s->min + first, count, &total[r], &squares[r]);
+            job->kernels->add_reals(values, job->weight + first, first, count, &s->reals, &total[r],
+                                    &squares[r]);
         }
     }
     for (size_t r = 0; r < tile->rows; r++) { /* each position is visited once: no lock needed */
         job->sums->sum_map[tile->position[r]] = total[r];
         job->sums->square_map[tile->position[r]] = squares[r];
     }
+}
+
+/* Takes the 32-bit sums over into the 64-bit ones of all workers. */
+static void fold_counts(sums_job *job, sums_state *s)
+{
+    bool high = job->dtype == UM_U16;
+    pthread_mutex_lock(&job->lock);
+    for (size_t i = 0; i < job->pixels; i++) {
+        job->count_sum[i] += s->counts.sum[i];
+        job->count_square[i] +=
+            s->counts.low[i] + (high ? (uint64_t)s->counts.high[i] << 16 : 0);
+    }
+    pthread_mutex_unlock(&job->lock);
+    memset(s->counts.sum, 0, 3 * job->pixels * sizeof *s->counts.sum);
+    s->counted = 0;
+}
+
+static void add_counts(sums_job *job, sums_state *s, const um_tile *tile)
+{
+    uint64_t total[UM_GROUP_ROWS] = {0};
+    uint64_t squares[UM_GROUP_ROWS] = {0};
+    if (s->counted + (int64_t)tile->rows > UM_COUNT_ROWS) {
+        fold_counts(job, s);
+    }
+    job->kernels->count[tile->dtype](tile->data, tile->rows, job->pixels, job->keep, &s->counts,
+                                     total, squares);
+    s->counted += (int64_t)tile->rows;
+    for (size_t r = 0; r < tile->rows; r++) {
+        job->sums->sum_map[tile->position[r]] = (double)total[r];
+        job->sums->square_map[tile->position[r]] = (double)squares[r];
+    }
+}
+
+static um_status sums_visit(void *user, void *state, const um_tile *tile)
+{
+    sums_job *job = user;
+    sums_state *s = state;
+    if (job->counts) {
+        add_counts(job, s, tile);
+    } else {
+        add_reals(job, s, tile);
+    }
     s->rows += (int64_t)tile->rows;
     return UM_OK;
+}
+
+static double max_count(const sums_job *job, const sums_state *s, size_t i)
+{
+    return job->dtype == UM_U8 ? ((const uint8_t *)s->counts.max)[i]
+                               : ((const uint16_t *)s->counts.max)[i];
 }
 
 static um_status sums_merge(void *user, void *state)
@@ -193,11 +193,20 @@ static um_status sums_merge(void *user, void *state)
     sums_job *job = user;
     sums_state *s = state;
     um_sums *sums = job->sums;
+    if (job->counts) {
+        fold_counts(job, s);
+    }
     for (size_t i = 0; i < job->pixels; i++) {
-        sums->sum_pattern[i] += s->sum[i];
-        sums->square_pattern[i] += s->square[i];
-        sums->max_pattern[i] = s->max[i] > sums->max_pattern[i] ? s->max[i] : sums->max_pattern[i];
-        job->min_pattern[i] = s->min[i] < job->min_pattern[i] ? s->min[i] : job->min_pattern[i];
+        double most = job->counts ? max_count(job, s, i) : s->reals.max[i];
+        sums->max_pattern[i] = most > sums->max_pattern[i] ? most : sums->max_pattern[i];
+        if (!job->counts) {
+            sums->sum_pattern[i] += s->reals.sum[i];
+            sums->square_pattern[i] += s->reals.square[i];
+        }
+    }
+    if (s->rows > 0) {
+        double least = job->counts ? (double)s->counts.least : s->reals.least;
+        job->least = least < job->least ? least : job->least;
     }
     sums->positions += s->rows;
     sums->not_finite += s->not_finite;
@@ -214,18 +223,23 @@ static um_status sums_merge(void *user, void *state)
 static void finish(sums_job *job)
 {
     um_sums *sums = job->sums;
-    sums->minimum = INFINITY;
+    size_t kept = 0;
     sums->maximum = -INFINITY;
     for (size_t i = 0; i < job->pixels; i++) {
         if (sums->positions == 0 || (job->mask != NULL && job->mask[i] != 0)) {
             sums->sum_pattern[i] = sums->square_pattern[i] = sums->max_pattern[i] = 0;
             continue;
         }
+        kept++;
+        if (job->counts) {
+            sums->sum_pattern[i] = (double)job->count_sum[i];
+            sums->square_pattern[i] = (double)job->count_square[i];
+        }
         sums->total += sums->sum_pattern[i];
         sums->total_squares += sums->square_pattern[i];
-        sums->minimum = fmin(sums->minimum, job->min_pattern[i]);
         sums->maximum = fmax(sums->maximum, sums->max_pattern[i]);
     }
+    sums->minimum = kept > 0 ? job->least : INFINITY;
     if (sums->positions == 0) {
         sums->minimum = sums->maximum = 0;
     }
@@ -244,17 +258,24 @@ static um_status allocate(sums_job *job, int64_t positions)
     sums->max_pattern = calloc(job->pixels, sizeof(double));
     sums->sum_map = calloc((size_t)positions, sizeof(double));
     sums->square_map = calloc((size_t)positions, sizeof(double));
-    job->min_pattern = calloc(job->pixels, sizeof(double));
-    job->weight = calloc(job->pixels, sizeof(double));
+    size_t size = job->counts ? um_dtype_size(job->dtype) : sizeof(double);
+    job->keep = calloc(job->pixels, size);
+    job->count_sum = calloc(job->counts ? job->pixels : 1, sizeof(uint64_t));
+    job->count_square = calloc(job->counts ? job->pixels : 1, sizeof(uint64_t));
     if (sums->sum_pattern == NULL || sums->square_pattern == NULL || sums->max_pattern == NULL ||
-        sums->sum_map == NULL || sums->square_map == NULL || job->min_pattern == NULL ||
-        job->weight == NULL) {
+        sums->sum_map == NULL || sums->square_map == NULL || job->keep == NULL ||
+        job->count_sum == NULL || job->count_square == NULL) {
         return um_fail(job->ctx, UM_ERROR_MEMORY, "no memory for sums");
     }
+    job->weight = job->counts ? NULL : job->keep;
     for (size_t i = 0; i < job->pixels; i++) {
+        bool kept = job->mask == NULL || job->mask[i] == 0;
         sums->max_pattern[i] = -INFINITY;
-        job->min_pattern[i] = INFINITY;
-        job->weight[i] = job->mask != NULL && job->mask[i] != 0 ? 0.0 : 1.0;
+        if (job->counts) {
+            memset((char *)job->keep + i * size, kept ? 0xff : 0, size);
+        } else {
+            job->weight[i] = kept ? 1.0 : 0.0;
+        }
     }
     return UM_OK;
 }
@@ -272,10 +293,15 @@ um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for sums");
     }
     job->ctx = ctx;
+    job->kernels = um_pixel_kernels_get(um_context_isa(ctx));
+    job->dtype = info->dtype;
+    job->counts = job->kernels->count[info->dtype] != NULL;
+    job->least = INFINITY;
+    pthread_mutex_init(&job->lock, NULL);
     job->mask = info->signal_mask;
     job->pixels = (size_t)(info->shape.ky * info->shape.kx);
     int64_t positions = info->shape.ny * info->shape.nx;
-    size_t bytes = (5 * job->pixels + 2 * (size_t)positions) * sizeof(double);
+    size_t bytes = (6 * job->pixels + 2 * (size_t)positions) * sizeof(double);
     UM_TRY(um_budget_require(ctx, bytes, "summing up"));
     return allocate(job, positions);
 }
@@ -292,8 +318,10 @@ void um_sums_end(um_sums_job *job)
 {
     if (job != NULL) {
         um_sums_free(job->sums);
-        free(job->min_pattern);
-        free(job->weight);
+        free(job->keep);
+        free(job->count_sum);
+        free(job->count_square);
+        pthread_mutex_destroy(&job->lock);
         free(job);
     }
 }

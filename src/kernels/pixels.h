@@ -1,0 +1,38 @@
+/* Loops over the pixels of patterns that are no part of a solver: sums. One variant per instruction set,
+ * chosen through a table. What is counted in integers is exact, so it has the same bits in each variant;
+ * what is added in f64 goes in a fixed order and differs between variants by rounding only. */
+#ifndef UM_PIXELS_H
+#define UM_PIXELS_H
+
+#include "base_internal.h"
+
+/* Sums over at most UM_COUNT_ROWS patterns of m pixels in u8 or u16. A square is low + 2^16 high. */
+enum { UM_COUNT_ROWS = 1 << 16 };
+typedef struct um_count_sums {
+    uint32_t *sum, *low, *high; /* high only for u16 */
+    void *max;                  /* of the type of the patterns */
+    uint32_t least;             /* of the pixels that are kept */
+} um_count_sums;
+
+/* The same in f64. */
+typedef struct um_real_sums {
+    double *sum, *square, *max;
+    double least;
+} um_real_sums;
+
+typedef struct um_pixel_kernels {
+    /* Adds `rows` patterns to s, and each one's sum and sum of squares over the pixels that are kept to
+     * total[r] and squares[r]. keep: all bits set, or none at pixels left out, in the type of the
+     * patterns. Of u8 and u16 only, else NULL. */
+    void (*count[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const void *keep,
+                                  um_count_sums *s, uint64_t *total, uint64_t *squares);
+    /* Adds `count` finite values of one pattern, which belong to pixel `first` and on; weight is 1 or 0. */
+    void (*add_reals)(const double *values, const double *weight, size_t first, size_t count,
+                      um_real_sums *s, double *total, double *squares);
+    /* Values of any type as f64; false when one is negative or not finite. */
+    bool (*widen[UM_DTYPE_COUNT])(double *dst, const void *src, size_t count);
+} um_pixel_kernels;
+
+const um_pixel_kernels *um_pixel_kernels_get(um_isa isa);
+
+#endif

@@ -1,0 +1,143 @@
+/* Sums of counts in every variant against plain loops in 64-bit integers, and the sums of a scan that
+ * passes 32 bits. */
+#include "pixels.h"
+#include "prep_internal.h"
+#include "prep_source.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static um_isa best_isa(void)
+{
+    um_context *ctx = NULL;
+    assert_int_equal(um_context_create(&ctx), UM_OK);
+    um_isa isa = um_context_isa(ctx);
+    um_context_free(ctx);
+    return isa;
+}
+
+static uint64_t value_at(um_dtype dtype, const void *x, size_t i)
+{
+    return dtype == UM_U8 ? ((const uint8_t *)x)[i] : ((const uint16_t *)x)[i];
+}
+
+static void fill_counts(um_dtype dtype, void *x, size_t count, uint64_t counter)
+{
+    uint64_t span = dtype == UM_U8 ? 256 : 65536;
+    for (size_t i = 0; i < count; i++) {
+        double u = um_random_uniform((um_random){5, UM_STREAM_TEST}, counter + i);
+        uint64_t v = i % 7 == 0 ? span - 1 : (uint64_t)(u * (double)span);
+        if (dtype == UM_U8) {
+            ((uint8_t *)x)[i] = (uint8_t)v;
+        } else {
+            ((uint16_t *)x)[i] = (uint16_t)v;
+        }
+    }
+}
+
+/* The ends of x and keep are the ends of their allocations. */
+static void compare_counts(um_isa isa, um_dtype dtype, size_t rows, size_t m)
+{
+    size_t size = um_dtype_size(dtype);
+    void *x = malloc(rows * m * size);
+    uint8_t *keep = malloc(m * size);
+    fill_counts(dtype, x, rows * m, rows * 1000 + m);
+    for (size_t i = 0; i < m; i++) {
+        memset(keep + i * size, i % 5 == 3 ? 0 : 0xff, size);
+    }
+    um_count_sums s = {.sum = calloc(m, 4), .low = calloc(m, 4), .high = calloc(m, 4),
+                       .max = calloc(m, size), .least = UINT32_MAX};
+    uint64_t total[32] = {0};
+    uint64_t squares[32] = {0};
+    um_pixel_kernels_get(isa)->count[dtype](x, rows, m, keep, &s, total, squares);
+    uint64_t least = UINT32_MAX;
+    for (size_t r = 0; r < rows; r++) {
+        uint64_t want = 0;
+        uint64_t want_squares = 0;
+        for (size_t i = 0; i < m; i++) {
+            uint64_t v = value_at(dtype, x, r * m + i);
+            if (i % 5 != 3) {
+                want += v;
+                want_squares += v * v;
+                least = v < least ? v : least;
+            }
+        }
+        assert_int_equal(total[r], want);
+        assert_int_equal(squares[r], want_squares);
+    }
+    assert_int_equal(s.least, least);
+    for (size_t i = 0; i < m; i++) {
+        uint64_t sum = 0;
+        uint64_t square = 0;
+        uint64_t most = 0;
+        for (size_t r = 0; r < rows; r++) {
+            uint64_t v = value_at(dtype, x, r * m + i);
+            sum += v;
+            square += v * v;
+            most = v > most ? v : most;
+        }
+        assert_int_equal(s.sum[i], sum);
+        assert_int_equal(s.low[i] + ((uint64_t)s.high[i] << 16), square);
+        assert_int_equal(value_at(dtype, s.max, i), most);
+    }
+    free(s.sum);
+    free(s.low);
+    free(s.high);
+    free(s.max);
+    free(keep);
+    free(x);
+}
+
+static void test_counts(void **state)
+{
+    (void)state;
+    const size_t rows[] = {1, 3, 6, 32};
+    const size_t pixels[] = {1, 63, 1024, 2085};
+    for (um_isa isa = UM_ISA_SCALAR; isa <= best_isa(); isa++) {
+        for (size_t i = 0; i < 16; i++) {
+            compare_counts(isa, UM_U8, rows[i / 4], pixels[i % 4]);
+            compare_counts(isa, UM_U16, rows[i / 4], pixels[i % 4]);
+        }
+    }
+}
+
+/* The greatest values as often as a kernel promises to hold, and a scan of more positions than that. */
+static void test_no_overflow(void **state)
+{
+    (void)state;
+    um_context *ctx = NULL;
+    um_matrix *matrix = NULL;
+    um_sums *sums = NULL;
+    const um_shape shape = {300, 300, 1, 2};
+    size_t count = 2 * 300 * 300;
+    uint16_t *data = malloc(count * sizeof *data);
+    memset(data, 0xff, count * sizeof *data);
+    data[17] = 3;
+    assert_int_equal(um_context_create(&ctx), UM_OK);
+    um_source *source = memory_source(ctx, UM_U16, shape, data);
+    assert_int_equal(um_matrix_open(ctx, source, NULL, &matrix), UM_OK);
+    assert_int_equal(um_matrix_sums(matrix, &sums), UM_OK);
+    double all = 65535.0 * 90000.0;
+    assert_true(sums->sum_pattern[0] == all);
+    assert_true(sums->sum_pattern[1] == all - 65532.0);
+    assert_true(sums->square_pattern[0] == 65535.0 * all);
+    assert_true(sums->square_pattern[1] == 65535.0 * all - 65535.0 * 65535.0 + 9.0);
+    assert_true(sums->minimum == 3 && sums->maximum == 65535);
+    assert_true(sums->square_map[1] == 2 * 65535.0 * 65535.0);
+    um_sums_free(sums);
+    um_matrix_free(matrix);
+    um_source_free(source);
+    um_context_free(ctx);
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_no_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
