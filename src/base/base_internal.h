@@ -51,6 +51,8 @@ UM_CHECK um_status um_check_cancel(um_context *ctx);
 double um_seconds(void);           /* monotonic clock */
 size_t um_resident_peak(void);     /* peak resident set of the process, bytes */
 char *um_strdup(const char *text); /* NULL stays NULL */
+/* Bytes of memory that the system can give without taking them from anyone; a guess where it does not tell. */
+size_t um_memory_available(void);
 UM_PRINTF(1, 2) char *um_format(const char *format, ...); /* malloc'ed text; NULL if no memory */
 bool um_has_suffix(const char *path, const char *suffix);  /* ASCII case is ignored */
 

@@ -17,9 +17,9 @@ static int cores_available(void)
     return online > 0 ? (int)online : 1;
 }
 
-static size_t half_of_available_memory(void)
+size_t um_memory_available(void)
 {
-    const size_t fallback = (size_t)2 << 30;
+    const size_t fallback = (size_t)4 << 30;
     FILE *file = fopen("/proc/meminfo", "r");
     if (file == NULL) {
         return fallback;
@@ -32,7 +32,7 @@ static size_t half_of_available_memory(void)
         }
     }
     fclose(file);
-    return kib == 0 ? fallback : (size_t)kib * 1024 / 2;
+    return kib == 0 ? fallback : (size_t)kib * 1024;
 }
 
 um_status um_context_create(um_context **out)
@@ -47,7 +47,7 @@ um_status um_context_create(um_context **out)
         return UM_ERROR_INTERNAL;
     }
     ctx->threads = cores_available();
-    ctx->memory = half_of_available_memory();
+    ctx->memory = um_memory_available() / 2;
     ctx->isa = um_isa_choose();
     um_comm_serial(&ctx->comm);
     atomic_init(&ctx->cancelled, false);
@@ -79,7 +79,7 @@ int um_context_threads(const um_context *ctx)
 
 void um_context_set_memory(um_context *ctx, size_t bytes)
 {
-    ctx->memory = bytes > 0 ? bytes : half_of_available_memory();
+    ctx->memory = bytes > 0 ? bytes : um_memory_available() / 2;
 }
 
 size_t um_context_memory(const um_context *ctx)

@@ -173,13 +173,6 @@ static void warn_about(um_context *ctx, const um_probe *probe, const blo_header 
     }
 }
 
-static um_status blo_read(um_source *source, um_rect rect, void *dst)
-{
-    return um_frames_read(source, source->state, rect, dst);
-}
-
-static const um_source_ops blo_ops = {blo_read, um_frames_close};
-
 static um_status check_header(um_context *ctx, const um_probe *probe, const blo_header *h)
 {
     if (h->side == 0) {
@@ -211,9 +204,9 @@ static um_status blo_open(um_context *ctx, const um_probe *probe, const um_open_
     }
     parse_header(probe, &h);
     UM_TRY(check_header(ctx, probe, &h));
-    source->ops = &blo_ops;
+    source->ops = &um_frames_ops;
     UM_TRY(um_frames_open(ctx, probe, source, &frames));
-    UM_TRY(find_width(ctx, probe, &h, frames->fd, source, &width));
+    UM_TRY(find_width(ctx, probe, &h, frames->file->fd, source, &width));
     frames->offset = (int64_t)h.data_offset + RECORD;
     frames->stride = RECORD + (int64_t)h.side * h.side * width;
     int64_t records = (probe->file_size - h.data_offset) / frames->stride;

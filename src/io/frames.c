@@ -2,10 +2,8 @@
 #include "io_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 void um_axis_set(um_axis *axis, const char *name, double scale, double offset, const char *units)
@@ -92,65 +90,23 @@ void um_swap_bytes(void *data, size_t count, size_t width)
     }
 }
 
-/* Reads `count` (<= GATHER) patterns with gaps between them in one call: the gaps go to `trash`. */
-enum { GATHER = 256, GAP = 4096 };
-
-static um_status read_gathered(um_context *ctx, const char *path, const um_frames *frames,
-                               int64_t first, int64_t count, size_t bytes, unsigned char *dst)
-{
-    unsigned char trash[GAP];
-    struct iovec parts[2 * GATHER];
-    size_t gap = (size_t)frames->stride - bytes;
-    int n = 0;
-    for (int64_t i = 0; i < count; i++) {
-        parts[n++] = (struct iovec){dst + (size_t)i * bytes, bytes};
-        if (i + 1 < count && gap > 0) {
-            parts[n++] = (struct iovec){trash, gap};
-        }
-    }
-    size_t whole = (size_t)(count - 1) * (size_t)frames->stride + bytes;
-    int64_t offset = frames->offset + first * frames->stride;
-    ssize_t got = preadv(frames->fd, parts, n, (off_t)offset);
-    if (got >= 0 && (size_t)got == whole) {
-        return UM_OK;
-    }
-    for (int64_t i = 0; i < count; i++) { /* a short or failed call: one by one, with the message */
-        UM_TRY(um_pread_all(ctx, path, frames->fd, dst + (size_t)i * bytes, bytes,
-                            offset + i * frames->stride));
-    }
-    return UM_OK;
-}
-
-static um_status read_run(um_context *ctx, const char *path, const um_frames *frames,
-                          int64_t first, int64_t count, size_t bytes, unsigned char *dst)
-{
-    if ((size_t)frames->stride == bytes) {
-        return um_pread_all(ctx, path, frames->fd, dst, (size_t)count * bytes,
-                            frames->offset + first * frames->stride);
-    }
-    int64_t batch = (size_t)frames->stride - bytes <= GAP ? GATHER : 1;
-    for (int64_t i = 0; i < count; i += batch) {
-        int64_t n = count - i < batch ? count - i : batch;
-        UM_TRY(read_gathered(ctx, path, frames, first + i, n, bytes, dst + (size_t)i * bytes));
-    }
-    return UM_OK;
-}
-
-um_status um_frames_run(um_source *source, const char *path, const um_frames *frames, int64_t first,
+um_status um_frames_run(um_source *source, const char *path, um_frames *frames, int64_t first,
                         int64_t count, void *dst)
 {
     const um_source_info *info = &source->info;
     size_t width = um_dtype_size(info->dtype);
     size_t pixels = (size_t)(info->shape.ky * info->shape.kx);
-    UM_TRY(read_run(source->ctx, path, frames, first, count, pixels * width, dst));
+    UM_TRY(um_file_gather(frames->file, path, dst, pixels * width, (size_t)frames->stride, count,
+                          frames->offset + first * frames->stride));
     if (frames->big_endian != UM_HOST_BIG_ENDIAN) {
         um_swap_bytes(dst, (size_t)count * pixels, width);
     }
     return UM_OK;
 }
 
-um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst)
+static um_status read_rect(um_source *source, um_rect rect, void *dst)
 {
+    um_frames *frames = source->state;
     const um_source_info *info = &source->info;
     size_t bytes = (size_t)(info->shape.ky * info->shape.kx) * um_dtype_size(info->dtype);
     bool rows_join = rect.nx == info->shape.nx;
@@ -164,29 +120,50 @@ um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rec
     return UM_OK;
 }
 
+static void will_read(um_source *source, um_rect rect)
+{
+    const um_frames *frames = source->state;
+    bool rows_join = rect.nx == source->info.shape.nx;
+    int64_t runs = rows_join ? 1 : rect.ny;
+    int64_t count = rows_join ? rect.ny * rect.nx : rect.nx;
+    for (int64_t i = 0; i < runs; i++) {
+        int64_t first = (rect.y0 + i) * source->info.shape.nx + rect.x0;
+        um_file_will_read(frames->file, frames->offset + first * frames->stride, count * frames->stride);
+    }
+}
+
 um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *source,
                          um_frames **frames)
 {
     *frames = NULL;
     um_frames *state = calloc(1, sizeof *state);
-    if (state == NULL) {
+    um_file *file = calloc(1, sizeof *file);
+    if (state == NULL || file == NULL) {
+        free(state);
+        free(file);
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", probe->path);
     }
-    state->fd = open(probe->path, O_RDONLY | O_CLOEXEC);
-    if (state->fd < 0) {
+    if (!um_file_open(ctx, probe->path, file)) {
         free(state);
+        free(file);
         return um_fail(ctx, UM_ERROR_IO, "%s: cannot be opened: %s", probe->path, strerror(errno));
     }
-    posix_fadvise(state->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    int64_t room = um_file_room(ctx, file->size);
+    um_file_take_room(file, &room);
+    source->info.scratch_bytes = um_file_scratch(file);
+    state->file = file;
     source->state = state;
     *frames = state;
     return UM_OK;
 }
 
-void um_frames_close(um_source *source)
+static void close_frames(um_source *source)
 {
     um_frames *state = source->state;
-    close(state->fd);
+    um_file_close(state->file);
+    free(state->file);
     free(state);
     source->state = NULL;
 }
+
+const um_source_ops um_frames_ops = {read_rect, close_frames, will_read};

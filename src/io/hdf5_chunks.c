@@ -1,12 +1,9 @@
 /* Chunks read and decoded outside the HDF5 library, in the thread that wants them. */
 #include "hdf5_internal.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* H5Dget_chunk_info() of HDF5 1.10 walks all chunks before the one asked for, so a list of addresses
  * costs the square of their number: worth it for few. More are fetched by the library, as they lie, one
@@ -35,8 +32,7 @@ struct um_h5_chunks {
     int64_t extent[4]; /* of a chunk, by logical axis */
     size_t stride[4];  /* in elements, inside a chunk */
     unsigned char fill[16];
-    int fd;
-    int64_t file_size;
+    um_file *file; /* NULL: chunks are fetched by the library */
     chunk_entry *entries; /* by place in the grid; NULL when there are too many */
     pthread_mutex_t lock;
     scratch *spare;
@@ -153,13 +149,13 @@ static um_status fetch(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned 
     if (entry->size > data->capacity) {
         return damaged(c, index, "it is larger than its values: the file is damaged");
     }
-    if (entry->address > (uint64_t)c->file_size ||
-        entry->size > (uint64_t)c->file_size - entry->address) {
+    if (entry->address > (uint64_t)c->file->size ||
+        entry->size > (uint64_t)c->file->size - entry->address) {
         return um_fail(c->source->ctx, UM_ERROR_TRUNCATED,
                        "%s: chunk %lld lies behind the end of the file: copy the file again",
                        c->source->path, (long long)index);
     }
-    return um_pread_all(c->source->ctx, c->source->path, c->fd, data->data, data->size,
+    return um_file_read(c->file, c->source->path, data->data, data->size,
                         (int64_t)entry->address);
 }
 
@@ -350,7 +346,7 @@ static void list_chunks(um_h5_chunks *c, size_t places)
 {
     hsize_t count = 0;
     hid_t space = H5Dget_space(c->dataset);
-    if (c->fd >= 0 && places <= 16 * LISTED_CHUNKS &&
+    if (c->file != NULL && places <= 16 * LISTED_CHUNKS &&
         H5Dget_num_chunks(c->dataset, space, &count) >= 0 && count <= LISTED_CHUNKS) {
         c->entries = calloc(places, sizeof *c->entries);
     }
@@ -376,13 +372,13 @@ static void list_chunks(um_h5_chunks *c, size_t places)
     H5Sclose(space);
 }
 
-um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout, int fd)
+um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout,
+                                um_file *file)
 {
     hid_t creation = H5Dget_create_plist(dataset);
     um_h5_chunks *c = calloc(1, sizeof *c);
     unsigned options = 0;
     size_t places = 0;
-    struct stat status;
     bool ok = c != NULL && creation >= 0 && layout->convert != UM_H5_LIBRARY &&
               layout->stored_size <= 8 && H5Pget_layout(creation) == H5D_CHUNKED &&
               um_h5_pipeline(creation, &c->pipeline) &&
@@ -391,7 +387,7 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
         c->source = source;
         c->dataset = dataset;
         c->layout = *layout;
-        c->fd = fd;
+        c->file = file;
         ok = take_geometry(c, creation, &places) && take_fill(c, creation);
     }
     if (creation >= 0) {
@@ -400,9 +396,6 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
     if (!ok) {
         free(c);
         return NULL;
-    }
-    if (fd >= 0 && fstat(fd, &status) == 0) {
-        c->file_size = status.st_size;
     }
     pthread_mutex_init(&c->lock, NULL);
     list_chunks(c, places);
@@ -422,6 +415,11 @@ void um_h5_chunks_close(um_h5_chunks *c)
     pthread_mutex_destroy(&c->lock);
     free(c->entries);
     free(c);
+}
+
+size_t um_h5_chunks_scratch(const um_h5_chunks *c)
+{
+    return 2 * um_chunk_capacity(c->chunk_bytes);
 }
 
 const int64_t *um_h5_chunks_extent(const um_h5_chunks *c)

@@ -102,10 +102,13 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
 bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, size_t count);
 um_status um_h5_too_wide(um_source *source);
 
-/* A chunked array whose chunks we decode ourselves; NULL when something about it is unusual. fd is the
- * file for plain reading, -1 to fetch chunks by the library. Opening wants the lock, reading takes it. */
+/* A chunked array whose chunks we decode ourselves; NULL when something about it is unusual. file is
+ * for plain reading, NULL to fetch chunks by the library. Opening wants the lock, reading takes it. */
 typedef struct um_h5_chunks um_h5_chunks;
-um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout, int fd);
+um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout,
+                                um_file *file);
+/* Bytes of the budget that a thread in um_h5_chunks_read() takes. */
+size_t um_h5_chunks_scratch(const um_h5_chunks *chunks);
 void um_h5_chunks_close(um_h5_chunks *chunks);
 const int64_t *um_h5_chunks_extent(const um_h5_chunks *chunks); /* by logical axis */
 /* The block start..start+size of the array by logical axis, each chunk decoded once. Thread-safe. */

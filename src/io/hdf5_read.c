@@ -14,7 +14,7 @@ typedef struct reader {
     bool reshaped;        /* the scan shape is not the array's own */
     um_h5_chunks *chunks; /* NULL unless we decode them */
     int filter;           /* of the array that nobody here undoes, or 0 */
-    int fd;               /* the file that holds the array, -1 if it is not to be read plainly */
+    um_file *file_bytes;  /* of the file that holds the array, NULL if it is not to be read plainly */
     int64_t address;      /* of an array that lies in one piece, else -1 */
 } reader;
 
@@ -116,7 +116,6 @@ static um_status read_by_library(reader *r, region g, void *dst)
 
 static um_status read_plainly(reader *r, region g, unsigned char *dst)
 {
-    um_context *ctx = r->source->ctx;
     int64_t width = r->layout.extent[1];
     int64_t bytes = (int64_t)r->pattern_bytes;
     if (g.nx == width) { /* whole rows lie one after another */
@@ -126,7 +125,7 @@ static um_status read_plainly(reader *r, region g, unsigned char *dst)
     unsigned char *to = dst;
     for (int64_t y = 0; y < g.ny; y++) {
         int64_t first = (g.y0 + y) * width + g.x0;
-        UM_TRY(um_pread_all(ctx, r->source->path, r->fd, to, (size_t)(g.nx * bytes),
+        UM_TRY(um_file_read(r->file_bytes, r->source->path, to, (size_t)(g.nx * bytes),
                             r->address + first * bytes));
         to += g.nx * bytes;
     }
@@ -182,13 +181,26 @@ static um_status read_rect(um_source *source, um_rect rect, void *dst)
     return UM_OK;
 }
 
+static void will_read(um_source *source, um_rect rect)
+{
+    const reader *r = source->state;
+    int64_t nx = source->info.shape.nx;
+    int64_t first = rect.y0 * nx + rect.x0;
+    int64_t end = first + (rect.ny - 1) * nx + rect.nx;
+    if (r->address >= 0 && (rect.ny == 1 || rect.nx == nx)) {
+        um_file_will_read(r->file_bytes, r->address + first * (int64_t)r->pattern_bytes,
+                          (end - first) * (int64_t)r->pattern_bytes);
+    }
+}
+
 static void close_reader(um_source *source)
 {
     reader *r = source->state;
     um_h5_guard guard;
     um_h5_chunks_close(r->chunks);
-    if (r->fd >= 0) {
-        close(r->fd);
+    if (r->file_bytes != NULL) {
+        um_file_close(r->file_bytes);
+        free(r->file_bytes);
     }
     um_h5_enter(&guard);
     H5Tclose(r->memory_type);
@@ -215,13 +227,13 @@ static hid_t memory_type(hid_t dataset, const um_h5_layout *layout)
 }
 
 /* The file that holds the array (a link may have led elsewhere), if its bytes lie where HDF5 says. */
-static int open_plain(hid_t dataset)
+static um_file *open_plain(um_context *ctx, hid_t dataset)
 {
     hid_t file = H5Iget_file_id(dataset);
     if (file < 0) {
-        return -1;
+        return NULL;
     }
-    int fd = -1;
+    um_file *plain = NULL;
     hsize_t user_block = 1;
     hid_t creation = H5Fget_create_plist(file);
     hid_t access = H5Fget_access_plist(file);
@@ -230,12 +242,20 @@ static int open_plain(hid_t dataset)
     if (creation >= 0 && access >= 0 && H5Pget_userblock(creation, &user_block) >= 0 &&
         user_block == 0 && H5Pget_driver(access) == H5FD_SEC2 && length > 0 &&
         (size_t)length < sizeof name) {
-        fd = open(name, O_RDONLY | O_CLOEXEC);
+        plain = calloc(1, sizeof *plain);
+    }
+    if (plain != NULL && !um_file_open(ctx, name, plain)) {
+        free(plain);
+        plain = NULL;
+    }
+    if (plain != NULL) {
+        int64_t room = um_file_room(ctx, plain->size);
+        um_file_take_room(plain, &room);
     }
     H5Pclose(creation);
     H5Pclose(access);
     H5Fclose(file);
-    return fd;
+    return plain;
 }
 
 /* Where an array in one piece begins; -1 for every other kind of storage. */
@@ -247,7 +267,7 @@ static int64_t plain_address(const reader *r)
     if (creation >= 0) {
         H5Pclose(creation);
     }
-    haddr_t address = plain && r->fd >= 0 ? H5Dget_offset(r->dataset) : HADDR_UNDEF;
+    haddr_t address = plain && r->file_bytes != NULL ? H5Dget_offset(r->dataset) : HADDR_UNDEF;
     return address != HADDR_UNDEF && address <= (haddr_t)INT64_MAX / 2 ? (int64_t)address : -1;
 }
 
@@ -277,7 +297,7 @@ static void set_block(const reader *r, um_source_info *info)
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout)
 {
-    static const um_source_ops ops = {read_rect, close_reader};
+    static const um_source_ops ops = {read_rect, close_reader, will_read};
     reader *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(source->ctx, UM_ERROR_MEMORY, "%s: no memory to open it", source->path);
@@ -292,11 +312,13 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
         (size_t)(layout->extent[2] * layout->extent[3]) * um_dtype_size(layout->dtype);
     r->reshaped =
         info->shape.ny != layout->extent[0] || info->shape.nx != layout->extent[1];
-    r->fd = open_plain(dataset);
+    r->file_bytes = open_plain(source->ctx, dataset);
     r->address = plain_address(r);
     r->filter = foreign_filter(dataset);
-    r->chunks = um_h5_chunks_open(source, dataset, layout, r->fd);
+    r->chunks = um_h5_chunks_open(source, dataset, layout, r->file_bytes);
     set_block(r, info);
+    info->scratch_bytes = r->file_bytes != NULL ? um_file_scratch(r->file_bytes) : 0;
+    info->scratch_bytes += r->chunks != NULL ? um_h5_chunks_scratch(r->chunks) : 0;
     source->ops = &ops;
     source->state = r;
     return UM_OK;

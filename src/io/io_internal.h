@@ -3,6 +3,7 @@
 #define UM_IO_INTERNAL_H
 
 #include "base_internal.h"
+#include "file.h"
 #include "unmix/io.h"
 
 #include <jansson.h>
@@ -33,6 +34,7 @@ typedef struct um_source_ops {
     /* rect lies inside the shape and inside the positions present. Thread-safe. */
     um_status (*read)(um_source *source, um_rect rect, void *dst);
     void (*close)(um_source *source);
+    void (*will_read)(um_source *source, um_rect rect); /* NULL: does nothing */
 } um_source_ops;
 
 struct um_source {
@@ -44,6 +46,10 @@ struct um_source {
     const um_source_ops *ops;
     void *state;
 };
+
+/* Says that a rectangle will be read soon: the system begins to bring its bytes, and this returns at once.
+ * A hint, for the part after the one being read; needs no thread of its own. Thread-safe. */
+void um_source_will_read(um_source *source, um_rect rect);
 
 extern const um_reader um_format_hdf5; /* hspy, emd, fpd and any dataset */
 extern const um_reader um_format_blo;
@@ -93,20 +99,19 @@ um_status um_pread_all(um_context *ctx, const char *path, int fd, void *dst, siz
 void um_swap_bytes(void *data, size_t count, size_t width);
 
 /* Patterns at offset + p*stride of one file, `width`-byte pixels, optionally big-endian: what .blo,
- * .mib (processed), .npy and flat raw files share. Reads whole runs where stride = pattern size. */
+ * .mib (processed), .npy and flat raw files share. */
 typedef struct um_frames {
-    int fd;
+    um_file *file;
     int64_t offset, stride; /* bytes */
     bool big_endian;
 } um_frames;
-um_status um_frames_read(um_source *source, const um_frames *frames, um_rect rect, void *dst);
+extern const um_source_ops um_frames_ops; /* of sources whose state is a um_frames */
 /* Patterns first .. first+count-1 of one file (path for messages), native endian. */
-um_status um_frames_run(um_source *source, const char *path, const um_frames *frames, int64_t first,
+um_status um_frames_run(um_source *source, const char *path, um_frames *frames, int64_t first,
                         int64_t count, void *dst);
-/* Opens the file for such a reader: source->state becomes the um_frames, with the fd set. */
+/* Opens the file for such a reader: source->state becomes the um_frames, with the file set. */
 um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *source,
                          um_frames **frames);
-void um_frames_close(um_source *source);
 
 /* PATH.part made as an empty file (name in *part, the caller frees it), refusing an existing PATH unless
  * overwrite; and the end of it: fsync, rename, fsync of the folder. A failed commit removes PART; the

@@ -18,11 +18,24 @@ static um_status read_processed(um_source *source, const um_mib_file *file, int6
                                 int64_t count, unsigned char *dst)
 {
     const um_mib *mib = source->state;
-    um_frames frames = {.fd = file->fd,
+    um_frames frames = {.file = file->file,
                         .offset = mib->layout.header,
                         .stride = mib->layout.header + mib->layout.image,
                         .big_endian = true};
     return um_frames_run(source, file->path, &frames, at, count, dst);
+}
+
+/* Frames as stored that are fetched together before they are decoded. */
+enum { RAW_BATCH_BYTES = 4 << 20 };
+
+static int64_t raw_batch(const um_mib_layout *layout)
+{
+    return layout->image < RAW_BATCH_BYTES ? RAW_BATCH_BYTES / layout->image : 1;
+}
+
+static size_t raw_row(const um_mib_layout *layout)
+{
+    return 2 * (size_t)layout->raw_width * sizeof(uint16_t);
 }
 
 static um_status read_raw(um_source *source, const um_mib_file *file, int64_t at, int64_t count,
@@ -31,22 +44,24 @@ static um_status read_raw(um_source *source, const um_mib_file *file, int64_t at
     const um_mib *mib = source->state;
     const um_mib_layout *layout = &mib->layout;
     size_t pattern = (size_t)(layout->ky * layout->kx) * um_dtype_size(layout->dtype);
-    size_t row = 2 * (size_t)layout->raw_width * sizeof(uint16_t);
-    unsigned char *scratch = malloc((size_t)layout->image + row);
+    size_t stride = (size_t)(layout->header + layout->image);
+    size_t row = raw_row(layout);
+    int64_t batch = raw_batch(layout) < count ? raw_batch(layout) : count;
+    unsigned char *scratch = NULL;
+    UM_TRY(um_buffer_alloc(source->ctx, row + (size_t)(batch * layout->image), 1, "frames as stored",
+                           &scratch));
+    unsigned char *images = scratch + row;
     um_status status = UM_OK;
-    if (scratch == NULL) {
-        return um_fail(source->ctx, UM_ERROR_MEMORY, "%s: no memory for a frame", file->path);
-    }
-    for (int64_t i = 0; i < count && status == UM_OK; i++) {
-        int64_t offset = (at + i) * (layout->header + layout->image) + layout->header;
-        unsigned char *image = scratch + row;
-        status = um_pread_all(source->ctx, file->path, file->fd, image, (size_t)layout->image,
-                              offset);
-        if (status == UM_OK) {
-            um_mib_raw_decode(layout, image, scratch, dst + (size_t)i * pattern);
+    for (int64_t i = 0; i < count && status == UM_OK; i += batch) {
+        int64_t n = count - i < batch ? count - i : batch;
+        status = um_file_gather(file->file, file->path, images, (size_t)layout->image, stride, n,
+                                (at + i) * (int64_t)stride + layout->header);
+        for (int64_t j = 0; j < n && status == UM_OK; j++) {
+            um_mib_raw_decode(layout, images + j * layout->image, scratch,
+                              dst + (size_t)(i + j) * pattern);
         }
     }
-    free(scratch);
+    um_buffer_free(source->ctx, scratch);
     return status;
 }
 
@@ -87,13 +102,32 @@ static um_status mib_read(um_source *source, um_rect rect, void *dst)
     return UM_OK;
 }
 
+static void mib_will_read(um_source *source, um_rect rect)
+{
+    const um_mib *mib = source->state;
+    int64_t stride = mib->layout.header + mib->layout.image;
+    int64_t first = mib->skip + rect.y0 * source->info.shape.nx + rect.x0;
+    int64_t end = first + (rect.ny - 1) * source->info.shape.nx + rect.nx;
+    if (rect.ny > 1 && rect.nx < source->info.shape.nx) {
+        return; /* a part of rows: too much lies between */
+    }
+    for (int i = 0; i < mib->count; i++) {
+        const um_mib_file *file = &mib->files[i];
+        int64_t from = first > file->first ? first - file->first : 0;
+        int64_t to = end - file->first < file->frames ? end - file->first : file->frames;
+        if (from < to) {
+            um_file_will_read(file->file, from * stride, (to - from) * stride);
+        }
+    }
+}
+
 static void mib_close(um_source *source)
 {
     um_mib_series_close(source->state);
     source->state = NULL;
 }
 
-static const um_source_ops mib_ops = {mib_read, mib_close};
+static const um_source_ops mib_ops = {mib_read, mib_close, mib_will_read};
 
 static um_status read_first_header(um_context *ctx, const um_probe *probe, um_mib_header *header)
 {
@@ -216,7 +250,6 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     source->state = mib;
     UM_TRY(um_mib_layout_find(ctx, probe->path, &header, &mib->layout));
     UM_TRY(um_mib_series_open(ctx, probe->path, &header, mib));
-    um_mib_series_advise(mib, POSIX_FADV_RANDOM);
     UM_TRY(um_mib_frame_header(ctx, mib, mib->frames - 1, &last));
     info->dtype = mib->layout.dtype;
     info->shape.ky = mib->layout.ky;
@@ -228,7 +261,11 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     }
     json_decref(side);
     UM_TRY(status);
-    um_mib_series_advise(mib, POSIX_FADV_SEQUENTIAL);
+    info->scratch_bytes = um_file_scratch(mib->files[mib->count - 1].file);
+    if (mib->layout.raw_width > 0) {
+        info->scratch_bytes += raw_row(&mib->layout) +
+                               (size_t)(raw_batch(&mib->layout) * mib->layout.image);
+    }
     um_axes_default(info->axes, info->shape);
     info->block_ny = 1;
     info->block_nx = info->shape.nx;

@@ -50,7 +50,7 @@ void um_mib_raw_decode(const um_mib_layout *layout, const unsigned char *image, 
 /* One file of a series. */
 typedef struct um_mib_file {
     char *path;
-    int fd;
+    um_file *file;
     int64_t sequence, frames, first; /* `first` frame of this file within the series */
 } um_mib_file;
 
@@ -66,8 +66,6 @@ typedef struct um_mib {
 um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_header *header,
                              um_mib *mib);
 void um_mib_series_close(um_mib *mib);
-/* Tells the system how the files will be read: POSIX_FADV_RANDOM while only headers are looked at. */
-void um_mib_series_advise(const um_mib *mib, int advice);
 /* Reads the header of a frame of the series. */
 um_status um_mib_frame_header(um_context *ctx, const um_mib *mib, int64_t frame,
                               um_mib_header *out);

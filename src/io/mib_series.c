@@ -43,27 +43,29 @@ static bool same_shape(const um_mib_header *a, const um_mib_header *b)
 }
 
 /* Opens one file as a candidate of the series; quietly none if it is something else. */
-static bool open_candidate(const char *path, const um_mib_header *like, int64_t stride,
+static bool open_candidate(um_context *ctx, const char *path, const um_mib_header *like, int64_t stride,
                            um_mib_file *out)
 {
     char *bytes = malloc((size_t)like->size);
     um_mib_header header;
-    struct stat status;
-    *out = (um_mib_file){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    bool good = bytes != NULL && out->fd >= 0 && fstat(out->fd, &status) == 0 &&
-                S_ISREG(status.st_mode) && status.st_size >= stride &&
-                pread(out->fd, bytes, (size_t)like->size, 0) == like->size &&
+    *out = (um_mib_file){.file = calloc(1, sizeof *out->file)};
+    bool opened = bytes != NULL && out->file != NULL && um_file_open(ctx, path, out->file);
+    bool good = opened && out->file->size >= stride &&
+                pread(out->file->fd, bytes, (size_t)like->size, 0) == like->size &&
                 um_mib_header_parse(bytes, (size_t)like->size, &header) &&
                 same_shape(like, &header);
     free(bytes);
     if (good) {
         out->path = um_strdup(path);
         out->sequence = header.sequence;
-        out->frames = status.st_size / stride;
+        out->frames = out->file->size / stride;
         good = out->path != NULL;
     }
-    if (!good && out->fd >= 0) {
-        close(out->fd);
+    if (!good) {
+        if (opened) {
+            um_file_close(out->file);
+        }
+        free(out->file);
     }
     return good;
 }
@@ -93,11 +95,12 @@ static bool add_file(um_mib *mib, const um_mib_file *file)
 
 static void drop_file(um_mib_file *file)
 {
-    close(file->fd);
+    um_file_close(file->file);
+    free(file->file);
     free(file->path);
 }
 
-static void collect(const char *path, const um_mib_header *header, int64_t stride, um_mib *mib)
+static void collect(um_context *ctx, const char *path, const um_mib_header *header, int64_t stride, um_mib *mib)
 {
     const char *name = base_name(path);
     int prefix = prefix_length(name);
@@ -112,7 +115,7 @@ static void collect(const char *path, const um_mib_header *header, int64_t strid
             continue;
         }
         char *candidate = um_format("%.*s%s", folder_length, path, entry->d_name);
-        if (candidate != NULL && open_candidate(candidate, header, stride, &file) &&
+        if (candidate != NULL && open_candidate(ctx, candidate, header, stride, &file) &&
             !add_file(mib, &file)) {
             drop_file(&file);
         }
@@ -173,7 +176,7 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
 {
     um_mib_file own;
     int64_t stride = mib->layout.header + mib->layout.image;
-    if (!open_candidate(path, header, stride, &own)) {
+    if (!open_candidate(ctx, path, header, stride, &own)) {
         return um_fail(ctx, UM_ERROR_TRUNCATED,
                        "%s: ends before its first frame of %lld bytes is complete", path,
                        (long long)stride);
@@ -182,12 +185,18 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
         drop_file(&own);
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
-    collect(path, header, stride, mib);
+    collect(ctx, path, header, stride, mib);
     if (!keep_chain(mib, path)) {
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
     mib->frames = 0;
+    int64_t total = 0;
     for (int i = 0; i < mib->count; i++) {
+        total += mib->files[i].file->size;
+    }
+    int64_t room = um_file_room(ctx, total);
+    for (int i = 0; i < mib->count; i++) {
+        um_file_take_room(mib->files[i].file, &room);
         mib->files[i].first = mib->frames;
         mib->frames += mib->files[i].frames;
     }
@@ -196,13 +205,6 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
                 path, mib->count - 1);
     }
     return UM_OK;
-}
-
-void um_mib_series_advise(const um_mib *mib, int advice)
-{
-    for (int i = 0; i < mib->count; i++) {
-        posix_fadvise(mib->files[i].fd, 0, 0, advice);
-    }
 }
 
 void um_mib_series_close(um_mib *mib)
@@ -228,7 +230,7 @@ um_status um_mib_frame_header(um_context *ctx, const um_mib *mib, int64_t frame,
     if (bytes == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory for a frame header", file->path);
     }
-    um_status status = um_pread_all(ctx, file->path, file->fd, bytes, size, offset);
+    um_status status = um_pread_all(ctx, file->path, file->file->fd, bytes, size, offset);
     if (status == UM_OK && !um_mib_header_parse(bytes, size, out)) {
         status = um_fail(ctx, UM_ERROR_FORMAT,
                          "%s: frame %lld has no Merlin header at byte %lld: frames are not as long "

@@ -13,13 +13,6 @@ static bool npy_recognise(const um_probe *probe, const um_open_options *options)
     return probe->dataset == NULL && um_npy_recognise(probe->head, probe->head_size);
 }
 
-static um_status npy_read(um_source *source, um_rect rect, void *dst)
-{
-    return um_frames_read(source, source->state, rect, dst);
-}
-
-static const um_source_ops npy_ops = {npy_read, um_frames_close};
-
 static um_status read_header(um_context *ctx, const um_probe *probe, int fd, um_npy_header *header)
 {
     size_t size = um_npy_header_size(probe->head, probe->head_size);
@@ -82,9 +75,9 @@ static um_status npy_open(um_context *ctx, const um_probe *probe, const um_open_
     um_npy_header header;
     um_source_info *info = &source->info;
     um_frames *frames = NULL;
-    source->ops = &npy_ops;
+    source->ops = &um_frames_ops;
     UM_TRY(um_frames_open(ctx, probe, source, &frames));
-    UM_TRY(read_header(ctx, probe, frames->fd, &header));
+    UM_TRY(read_header(ctx, probe, frames->file->fd, &header));
     UM_TRY(um_npy_dtype(ctx, probe->path, &header, &info->dtype));
     UM_TRY(check_layout(ctx, probe, &header));
     UM_TRY(scan_of_array(ctx, probe, &header, &info->shape));

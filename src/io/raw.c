@@ -123,13 +123,6 @@ static bool frame_stride(const description *d, size_t *stride)
            d->frame_header <= INT64_MAX / 4;
 }
 
-static um_status raw_read(um_source *source, um_rect rect, void *dst)
-{
-    return um_frames_read(source, source->state, rect, dst);
-}
-
-static const um_source_ops raw_ops = {raw_read, um_frames_close};
-
 static um_status raw_open(um_context *ctx, const um_probe *probe, const um_open_options *options,
                           um_source *source)
 {
@@ -159,7 +152,7 @@ static um_status raw_open(um_context *ctx, const um_probe *probe, const um_open_
     info->dtype = d.dtype;
     info->shape = (um_shape){1, patterns, d.ky, d.kx};
     UM_TRY(um_scan_shape(ctx, probe, options, 1, patterns, patterns, source));
-    source->ops = &raw_ops;
+    source->ops = &um_frames_ops;
     UM_TRY(um_frames_open(ctx, probe, source, &frames));
     frames->offset = d.header + d.frame_header;
     frames->stride = (int64_t)stride;

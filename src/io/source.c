@@ -187,12 +187,25 @@ static um_status read_short(um_source *source, um_rect rect, unsigned char *dst,
     return UM_OK;
 }
 
+static bool inside(const um_source *source, um_rect rect)
+{
+    um_shape s = source->info.shape;
+    return rect.y0 >= 0 && rect.x0 >= 0 && rect.ny >= 0 && rect.nx >= 0 && rect.ny <= s.ny &&
+           rect.nx <= s.nx && rect.y0 <= s.ny - rect.ny && rect.x0 <= s.nx - rect.nx;
+}
+
+void um_source_will_read(um_source *source, um_rect rect)
+{
+    if (source->ops->will_read != NULL && inside(source, rect) && rect.ny > 0 && rect.nx > 0) {
+        source->ops->will_read(source, rect);
+    }
+}
+
 um_status um_source_read(um_source *source, um_rect rect, void *dst)
 {
     const um_source_info *info = &source->info;
     um_shape s = info->shape;
-    if (rect.y0 < 0 || rect.x0 < 0 || rect.ny < 0 || rect.nx < 0 || rect.ny > s.ny ||
-        rect.nx > s.nx || rect.y0 > s.ny - rect.ny || rect.x0 > s.nx - rect.nx) {
+    if (!inside(source, rect)) {
         return um_fail(source->ctx, UM_ERROR_ARGUMENT,
                        "%s: rows %lld+%lld, columns %lld+%lld are outside the scan of %lld x %lld",
                        source->path, (long long)rect.y0, (long long)rect.ny, (long long)rect.x0,
