@@ -12,10 +12,15 @@ typedef struct images {
     um_context *ctx;
 } images;
 
-/* Pixels of one aperture that are not excluded. */
+/* Pixels of one aperture that are not excluded: one after another, and for counts as a mask in their type
+ * with the runs of blocks in which there are any. */
+enum { MASK_BLOCK = 256 };
 typedef struct pixel_list {
     int64_t *pixel;
     int64_t count;
+    void *keep;
+    size_t *run; /* first and end of each, in pixels */
+    size_t runs;
 } pixel_list;
 
 typedef struct job {
@@ -24,8 +29,17 @@ typedef struct job {
     um_sums_job *sums; /* NULL when they were made before */
     pixel_list *list;  /* per aperture */
     double *weight;    /* 1, or 0 at excluded pixels */
+    void *keep;        /* the same as bits of the type of counts */
+    const um_pixel_kernels *kernels;
+    um_dtype dtype;
     int64_t ky, kx;
 } job;
+
+/* True when the kernels take these values as integers. */
+static bool has_counts(const job *j)
+{
+    return j->kernels->masked_sum[j->dtype] != NULL;
+}
 
 typedef struct worker {
     void *sums;
@@ -85,29 +99,58 @@ static void center_of_mass(const job *j, const double *row, double *center_y, do
     *center_x = sum_x / sum;
 }
 
+static void add_reals(const job *j, const double *row, int64_t position)
+{
+    um_images *out = j->images;
+    for (int a = 0; a < out->apertures; a++) {
+        const pixel_list *list = &j->list[a];
+        double sum = 0;
+        for (int64_t i = 0; i < list->count; i++) {
+            sum += row[list->pixel[i]];
+        }
+        out->virtual_map[a][position] = sum;
+    }
+    center_of_mass(j, row, &out->center_of_mass_y[position], &out->center_of_mass_x[position]);
+}
+
+static void add_counts(const job *j, const char *row, int64_t position)
+{
+    um_images *out = j->images;
+    size_t size = um_dtype_size(j->dtype);
+    for (int a = 0; a < out->apertures; a++) {
+        const pixel_list *list = &j->list[a];
+        uint64_t sum = 0;
+        for (size_t i = 0; i < list->runs; i++) {
+            size_t first = list->run[2 * i];
+            sum += j->kernels->masked_sum[j->dtype](row + first * size,
+                                                    (const char *)list->keep + first * size,
+                                                    list->run[2 * i + 1] - first);
+        }
+        out->virtual_map[a][position] = (double)sum;
+    }
+    uint64_t moments[3];
+    j->kernels->moments[j->dtype](row, j->keep, (size_t)j->ky, (size_t)j->kx, moments);
+    out->center_of_mass_y[position] = (double)moments[1] / (double)moments[0];
+    out->center_of_mass_x[position] = (double)moments[2] / (double)moments[0];
+}
+
 static um_status visit(void *user, void *state, const um_tile *tile)
 {
     job *j = user;
     worker *w = state;
-    um_images *out = j->images;
     size_t pixels = (size_t)(j->ky * j->kx);
     size_t size = um_dtype_size(tile->dtype);
     if (j->sums != NULL) {
         UM_TRY(um_sums_visitor.visit(j->sums, w->sums, tile));
     }
     for (size_t r = 0; r < tile->rows; r++) { /* each position is visited once: no lock needed */
-        int64_t position = tile->position[r];
-        (void)um_pixel_kernels_get(um_context_isa(j->ctx))->widen[tile->dtype](w->row, (const char *)tile->data + r * pixels * size, pixels);
-        for (int a = 0; a < out->apertures; a++) {
-            const pixel_list *list = &j->list[a];
-            double sum = 0;
-            for (int64_t i = 0; i < list->count; i++) {
-                sum += w->row[list->pixel[i]];
-            }
-            out->virtual_map[a][position] = sum;
+        const char *row = (const char *)tile->data + r * pixels * size;
+        if (has_counts(j)) {
+            add_counts(j, row, tile->position[r]);
+        } else {
+            (void)j->kernels->widen[tile->dtype](w->row, row, pixels);
+            add_reals(j, w->row, tile->position[r]);
         }
-        center_of_mass(j, w->row, &out->center_of_mass_y[position],
-                       &out->center_of_mass_x[position]);
     }
     return UM_OK;
 }
@@ -120,6 +163,28 @@ static um_status merge(void *user, void *state)
 }
 
 /* ---- before and after the pass ------------------------------------------------------------------- */
+
+static um_status make_mask(const job *j, pixel_list *list)
+{
+    size_t pixels = (size_t)(j->ky * j->kx);
+    size_t size = um_dtype_size(j->dtype);
+    list->keep = calloc(pixels, size);
+    list->run = calloc(2 * (pixels / MASK_BLOCK + 1), sizeof *list->run);
+    if (list->keep == NULL || list->run == NULL) {
+        return um_fail(j->ctx, UM_ERROR_MEMORY, "no memory for an aperture");
+    }
+    for (int64_t i = 0; i < list->count; i++) {
+        size_t pixel = (size_t)list->pixel[i];
+        size_t block = pixel / MASK_BLOCK * MASK_BLOCK;
+        size_t end = pixels - block < MASK_BLOCK ? pixels : block + MASK_BLOCK;
+        memset((char *)list->keep + pixel * size, 0xff, size);
+        if (list->runs == 0 || list->run[2 * list->runs - 1] < block) {
+            list->run[2 * list->runs++] = block;
+        }
+        list->run[2 * list->runs - 1] = end;
+    }
+    return UM_OK;
+}
 
 static um_status make_list(job *j, const um_aperture *aperture, pixel_list *list)
 {
@@ -138,7 +203,7 @@ static um_status make_list(job *j, const um_aperture *aperture, pixel_list *list
                        "masked: move or enlarge it",
                        aperture->name, (long long)j->ky, (long long)j->kx);
     }
-    return UM_OK;
+    return has_counts(j) ? make_mask(j, list) : UM_OK;
 }
 
 static um_status make_map(um_context *ctx, int64_t count, double **map)
@@ -157,8 +222,12 @@ static um_status prepare(job *j, const um_matrix_info *info, const um_aperture *
     size_t pixels = (size_t)(j->ky * j->kx);
     int64_t positions = info->shape.ny * info->shape.nx;
     UM_TRY(um_buffer_alloc(j->ctx, pixels, sizeof(double), "a pattern", &j->weight));
+    UM_TRY(um_buffer_alloc(j->ctx, pixels, um_dtype_size(j->dtype), "a pattern", &j->keep));
     for (size_t i = 0; i < pixels; i++) {
-        j->weight[i] = info->signal_mask != NULL && info->signal_mask[i] != 0 ? 0 : 1;
+        bool kept = info->signal_mask == NULL || info->signal_mask[i] == 0;
+        j->weight[i] = kept ? 1 : 0;
+        memset((char *)j->keep + i * um_dtype_size(j->dtype), kept ? 0xff : 0,
+               um_dtype_size(j->dtype));
     }
     j->list = calloc((size_t)count + 1, sizeof *j->list);
     out->aperture = calloc((size_t)count + 1, sizeof *out->aperture);
@@ -180,9 +249,12 @@ static void free_job(job *j)
 {
     for (int a = 0; j->list != NULL && a < j->images->apertures; a++) {
         free(j->list[a].pixel);
+        free(j->list[a].keep);
+        free(j->list[a].run);
     }
     free(j->list);
     um_buffer_free(j->ctx, j->weight);
+    um_buffer_free(j->ctx, j->keep);
     um_sums_end(j->sums);
 }
 
@@ -268,7 +340,12 @@ um_status um_images_make(um_matrix *matrix, const um_aperture *apertures, int co
     made->ctx = ctx;
     made->public.beam_y = beam_y;
     made->public.beam_x = beam_x;
-    job j = {.images = &made->public, .ctx = ctx, .ky = info->shape.ky, .kx = info->shape.kx};
+    job j = {.images = &made->public,
+             .ctx = ctx,
+             .kernels = um_pixel_kernels_get(um_context_isa(ctx)),
+             .dtype = info->dtype,
+             .ky = info->shape.ky,
+             .kx = info->shape.kx};
     um_status status = make(matrix, apertures, count, &j);
     free_job(&j);
     if (status != UM_OK) {

@@ -1,4 +1,4 @@
-/* Loops over the pixels of patterns that are no part of a solver: sums. One variant per instruction set,
+/* Loops over the pixels of patterns that are no part of a solver: sums, masked sums, moments. One variant per instruction set,
  * chosen through a table. What is counted in integers is exact, so it has the same bits in each variant;
  * what is added in f64 goes in a fixed order and differs between variants by rounding only. */
 #ifndef UM_PIXELS_H
@@ -26,6 +26,11 @@ typedef struct um_pixel_kernels {
      * patterns. Of u8 and u16 only, else NULL. */
     void (*count[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const void *keep,
                                   um_count_sums *s, uint64_t *total, uint64_t *squares);
+    /* Sum over the n pixels of one pattern that are kept. u8 and u16. */
+    uint64_t (*masked_sum[UM_DTYPE_COUNT])(const void *x, const void *keep, size_t n);
+    /* Of one pattern of ky x kx: sums over the pixels that are kept of v, v y and v x. u8 and u16. */
+    void (*moments[UM_DTYPE_COUNT])(const void *x, const void *keep, size_t ky, size_t kx,
+                                    uint64_t moments[3]);
     /* Adds `count` finite values of one pattern, which belong to pixel `first` and on; weight is 1 or 0. */
     void (*add_reals)(const double *values, const double *weight, size_t first, size_t count,
                       um_real_sums *s, double *total, double *squares);

@@ -134,6 +134,81 @@ INLINE uint64_t squares_u16(const uint16_t *restrict x, const uint16_t *restrict
 DEFINE_COUNT(count_u8, uint8_t, ADD_U8, squares_u8)
 DEFINE_COUNT(count_u16, uint16_t, ADD_U16, squares_u16)
 
+/* u8 in 16 bits: at most 257 values; u16 in 32 bits: at most 65537. */
+enum { NARROW_SUM = 256, WIDE_SUM = 16384 };
+
+static uint64_t masked_sum_u8(const void *data, const void *keep_bits, size_t n)
+{
+    const uint8_t *restrict x = data;
+    const uint8_t *restrict keep = keep_bits;
+    uint64_t total = 0;
+    size_t i = 0;
+    for (; i + NARROW_SUM <= n; i += NARROW_SUM) {
+        uint16_t sum = 0;
+        for (size_t j = 0; j < NARROW_SUM; j++) {
+            sum = (uint16_t)(sum + (x[i + j] & keep[i + j]));
+        }
+        total += sum;
+    }
+    return total + total_uint8_t(x + i, keep + i, n - i);
+}
+
+static uint64_t masked_sum_u16(const void *data, const void *keep_bits, size_t n)
+{
+    const uint16_t *x = data;
+    const uint16_t *keep = keep_bits;
+    uint64_t total = 0;
+    for (size_t i = 0; i < n; i += WIDE_SUM) {
+        total += total_uint16_t(x + i, keep + i, n - i < WIDE_SUM ? n - i : WIDE_SUM);
+    }
+    return total;
+}
+
+/* Columns go in strips whose sums stay in registers; v y is summed by parts: the sum over rows of the sum so
+ * far is that of v (rows - y). Strips are cut after 256 rows, so that it fits in 32 bits. */
+enum { STRIP = 64, STRIP_ROWS = 256 };
+#define DEFINE_MOMENTS(name, T)                                                                    \
+    INLINE void strip_##T(const T *restrict x, const T *restrict keep, size_t rows, size_t kx,     \
+                          size_t n, uint32_t *restrict sum, uint32_t *restrict sums)               \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            sum[i] = sums[i] = 0;                                                                  \
+        }                                                                                          \
+        for (size_t y = 0; y < rows; y++) {                                                        \
+            for (size_t i = 0; i < n; i++) {                                                       \
+                sum[i] += (T)(x[y * kx + i] & keep[y * kx + i]);                                   \
+                sums[i] += sum[i];                                                                 \
+            }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    static void name(const void *data, const void *keep_bits, size_t ky, size_t kx,                \
+                     uint64_t moments[3])                                                          \
+    {                                                                                              \
+        moments[0] = moments[1] = moments[2] = 0;                                                  \
+        for (size_t y = 0; y < ky; y += STRIP_ROWS) {                                              \
+            size_t rows = ky - y < STRIP_ROWS ? ky - y : STRIP_ROWS;                               \
+            for (size_t first = 0; first < kx; first += STRIP) {                                   \
+                const T *x = (const T *)data + y * kx + first;                                     \
+                const T *keep = (const T *)keep_bits + y * kx + first;                             \
+                size_t n = kx - first < STRIP ? kx - first : STRIP;                                \
+                uint32_t sum[STRIP];                                                               \
+                uint32_t sums[STRIP];                                                              \
+                if (n == STRIP) {                                                                  \
+                    strip_##T(x, keep, rows, kx, STRIP, sum, sums);                                \
+                } else {                                                                           \
+                    strip_##T(x, keep, rows, kx, n, sum, sums);                                    \
+                }                                                                                  \
+                for (size_t i = 0; i < n; i++) {                                                   \
+                    moments[0] += sum[i];                                                          \
+                    moments[1] += (uint64_t)(y + rows) * sum[i] - sums[i];                         \
+                    moments[2] += (uint64_t)(first + i) * sum[i];                                  \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+DEFINE_MOMENTS(moments_u8, uint8_t)
+DEFINE_MOMENTS(moments_u16, uint16_t)
+
 /* ---- f64 ------------------------------------------------------------------------------------ */
 
 #define DEFINE_WIDEN(name, type)                                                                   \
@@ -203,6 +278,8 @@ static void add_reals(const double *restrict values, const double *restrict weig
 
 const um_pixel_kernels VARIANT = {
     .count = {[UM_U8] = count_u8, [UM_U16] = count_u16},
+    .masked_sum = {[UM_U8] = masked_sum_u8, [UM_U16] = masked_sum_u16},
+    .moments = {[UM_U8] = moments_u8, [UM_U16] = moments_u16},
     .add_reals = add_reals,
     .widen = {[UM_U8] = widen_u8, [UM_U16] = widen_u16, [UM_U32] = widen_u32, [UM_I8] = widen_i8,
               [UM_I16] = widen_i16, [UM_I32] = widen_i32, [UM_F32] = widen_f32, [UM_F64] = widen_f64},

@@ -103,6 +103,43 @@ static void test_counts(void **state)
     }
 }
 
+static void compare_sums(um_isa isa, um_dtype dtype, size_t ky, size_t kx)
+{
+    const um_pixel_kernels *kernels = um_pixel_kernels_get(isa);
+    size_t size = um_dtype_size(dtype);
+    size_t m = ky * kx;
+    void *x = malloc(m * size);
+    uint8_t *keep = malloc(m * size);
+    fill_counts(dtype, x, m, m);
+    uint64_t want[3] = {0};
+    for (size_t i = 0; i < m; i++) {
+        bool kept = i % 11 != 2;
+        uint64_t v = kept ? value_at(dtype, x, i) : 0;
+        memset(keep + i * size, kept ? 0xff : 0, size);
+        want[0] += v;
+        want[1] += v * (i / kx);
+        want[2] += v * (i % kx);
+    }
+    uint64_t got[3];
+    kernels->moments[dtype](x, keep, ky, kx, got);
+    assert_memory_equal(got, want, sizeof got);
+    assert_int_equal(kernels->masked_sum[dtype](x, keep, m), want[0]);
+    free(x);
+    free(keep);
+}
+
+static void test_sums_of_a_pattern(void **state)
+{
+    (void)state;
+    const size_t shapes[][2] = {{1, 1}, {3, 64}, {300, 65}, {520, 130}, {2, 9000}};
+    for (um_isa isa = UM_ISA_SCALAR; isa <= best_isa(); isa++) {
+        for (size_t i = 0; i < 5; i++) {
+            compare_sums(isa, UM_U8, shapes[i][0], shapes[i][1]);
+            compare_sums(isa, UM_U16, shapes[i][0], shapes[i][1]);
+        }
+    }
+}
+
 /* The greatest values as often as a kernel promises to hold, and a scan of more positions than that. */
 static void test_no_overflow(void **state)
 {
@@ -137,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_sums_of_a_pattern),
         cmocka_unit_test(test_no_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
