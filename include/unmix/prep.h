@@ -71,6 +71,9 @@ UM_API const char *um_matrix_report(const um_matrix *matrix);
 /* Number of reads of the source made so far through this matrix. Passes over patterns that have stayed in
  * memory are not reads. */
 UM_API int64_t um_matrix_passes(const um_matrix *matrix);
+/* Reads as a solver counts them: visits of all patterns, from the file or from memory, in whole and in
+ * part (a sample of 5 % is 0.05). */
+UM_API double um_matrix_visits(const um_matrix *matrix);
 /* Measured direct-beam positions (y, x in px of the cropped pattern) per scan position in C order:
  * ny*nx*2 floats in source order after crop-scan, or NULL when the recipe does not centre. */
 UM_API const float *um_matrix_beam_positions(const um_matrix *matrix, int64_t *ny, int64_t *nx);
@@ -108,6 +111,14 @@ typedef struct um_visitor {
  * not read again. */
 UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
                                          const um_visitor *visitor, void *user);
+
+/* The same of about `share` of the positions: small clumps, or whole blocks of a chunked file, one from
+ * each of many equal stretches of the scan, chosen by the seed of the context. A share above one half is
+ * all. Groups are smaller then; nothing is kept in memory. */
+UM_CHECK UM_API um_status um_matrix_sample(um_matrix *matrix, const char *stage, double share,
+                                           const um_visitor *visitor, void *user);
+/* The most positions that it can show, excluded ones too. */
+UM_API int64_t um_matrix_sample_size(const um_matrix *matrix, double share);
 
 /* Sums over everything that is not excluded, made in one pass; f64 accumulation, exact for integers
  * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). Entries that are not

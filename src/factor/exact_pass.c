@@ -15,7 +15,8 @@ typedef struct pass_state {
     double *panel_a, *panel_w;
     float *w; /* rows x k, times u */
     double extra[4], norm2;
-    int groups; /* since the last flush */
+    int groups;           /* since the last flush */
+    void *before, *after; /* states of the companions */
 } pass_state;
 
 typedef struct pass_run {
@@ -24,12 +25,42 @@ typedef struct pass_run {
     float *v2; /* v squared */
 } pass_run;
 
+/* ---- visitors that see the same tiles ----------------------------------------------------------- */
+
+static void stop_companion(const um_companion *c, void *state)
+{
+    if (c->visitor != NULL && state != NULL && c->visitor->stop != NULL) {
+        c->visitor->stop(c->user, state);
+    }
+}
+
+static um_status start_companion(const um_companion *c, void **state)
+{
+    return c->visitor != NULL && c->visitor->start != NULL ? c->visitor->start(c->user, state)
+                                                           : UM_OK;
+}
+
+static um_status visit_companion(const um_companion *c, void *state, const um_tile *tile)
+{
+    return c->visitor != NULL ? c->visitor->visit(c->user, state, tile) : UM_OK;
+}
+
+static um_status merge_companion(const um_companion *c, void *state)
+{
+    return c->visitor != NULL && c->visitor->merge != NULL ? c->visitor->merge(c->user, state)
+                                                           : UM_OK;
+}
+
+/* ---- the visitor --------------------------------------------------------------------------------- */
+
 static void state_stop(void *user, void *state)
 {
     pass_run *run = user;
     um_context *ctx = run->pass->scaled->ctx;
     pass_state *st = state;
     if (st != NULL) {
+        stop_companion(&run->pass->before, st->before);
+        stop_companion(&run->pass->after, st->after);
         um_buffer_free(ctx, st->b32);
         um_buffer_free(ctx, st->b64);
         free(st->g);
@@ -62,7 +93,8 @@ static um_status state_start(void *user, void **state)
         st->w == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
     }
-    return UM_OK;
+    UM_TRY(start_companion(&run->pass->before, &st->before));
+    return start_companion(&run->pass->after, &st->after);
 }
 
 static void flush(const um_scaled *s, size_t k, pass_state *st)
@@ -101,6 +133,7 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     const um_kernels *kernels = s->kernels;
     pass_state *st = state;
     size_t k = pass->k;
+    UM_TRY(visit_companion(&pass->before, st->before, tile));
     kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, s->ld, k, st->a);
     for (size_t c = 0; c < k; c++) {
         double *a = st->panel_a + c * UM_GROUP_ROWS;
@@ -132,7 +165,7 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     if (++st->groups == FLUSH_GROUPS) {
         flush(s, k, st);
     }
-    return UM_OK;
+    return visit_companion(&pass->after, st->after, tile);
 }
 
 static um_status merge(void *user, void *state)
@@ -157,7 +190,8 @@ static um_status merge(void *user, void *state)
     memset(st->g, 0, k * k * sizeof *st->g);
     memset(st->extra, 0, sizeof st->extra);
     st->norm2 = 0;
-    return UM_OK;
+    UM_TRY(merge_companion(&pass->before, st->before));
+    return merge_companion(&pass->after, st->after);
 }
 
 /* W'X was gathered without the pixel weights, and only the upper half of W'W. */
@@ -201,7 +235,11 @@ um_status um_exact_pass_run(um_exact_pass *pass, const char *stage)
         }
         const um_visitor visitor = {
             .start = state_start, .visit = visit, .merge = merge, .stop = state_stop};
-        status = um_matrix_pass(s->matrix, stage, &visitor, &run);
+        status = pass->walk != NULL ? pass->walk(pass->walker, &visitor, &run)
+                                    : um_matrix_pass(s->matrix, stage, &visitor, &run);
+    }
+    if (status == UM_OK && pass->settle != NULL) {
+        status = pass->settle(pass->user);
     }
     if (status == UM_OK) {
         complete(pass);

@@ -4,6 +4,7 @@
 
 #include "base_internal.h"
 #include "kernels.h"
+#include "prep_internal.h"
 #include "unmix/factor.h"
 
 /* Excluded or empty rows and columns have u = 0 or v = 0. With Poisson weights u_p = sqrt(T / a_p) and
@@ -18,16 +19,27 @@ typedef struct um_scaled {
     size_t n, m, ld; /* positions and pixels in all, excluded ones too; stride of component rows */
     int64_t rows, columns; /* not excluded */
     int64_t noisy_rows, noisy_columns; /* of them those with a weight: empty ones hold no noise */
+    um_weights wanted;
     bool weighted;
     double report;
-    float *u, *v; /* n; ld, zero beyond m */
-    double norm2; /* ||X'||_F^2; known after the first um_scaled_pass that was asked for it */
+    float *u, *v; /* n; ld, zero beyond m. Guessed from a sample as long as `sums` is NULL */
+    double guessed_total;
+    double norm2; /* ||X'||_F^2, or about so; 0 = not yet known */
+    bool norm2_exact;
 } um_scaled;
 
-/* `sums` may be NULL (then one pass makes them) or borrowed. */
+/* `sums` may be NULL (then the first read, um_subspace_find(), makes them) or borrowed. */
 um_status um_scaled_init(um_scaled *scaled, um_matrix *matrix, um_weights weights,
                          const um_sums *sums);
+/* Takes the sums: refuses bad values, decides on weights, fills u and v. */
+um_status um_scaled_settle(um_scaled *scaled, const um_sums *sums);
 void um_scaled_free(um_scaled *scaled);
+
+/* Another visitor that is shown the tiles of a pass, in the same worker, with its own state. */
+typedef struct um_companion {
+    const um_visitor *visitor; /* NULL = none */
+    void *user;
+} um_companion;
 
 /* One exact pass over X' = one visit per tile: A = X' H' for a group of rows; rows() turns A into W rows;
  * then B = W' X' and G = W' W are accumulated. H is k x ld in the scaled space. */
@@ -41,27 +53,69 @@ typedef struct um_exact_pass {
                  double extra[4]);
     void *user;
     bool want_norm2;
+    um_companion before, after; /* shown each tile before A is taken, and after W is known */
+    /* Called between the pass and its results, or NULL: scaled->u may have been set tile by tile by
+     * `before`; scaled->v, which A was taken with, may become another for B. */
+    um_status (*settle)(void *user);
+    /* Shows the visitor its tiles in place of um_matrix_pass(), or NULL. */
+    um_status (*walk)(void *walker, const um_visitor *visitor, void *user);
+    void *walker;
     /* results */
     double *b; /* k x m, in the scaled space; caller's */
     double *g; /* k x k; caller's */
     double extra[4];
-    double norm2;
+    double norm2; /* with the v that A was taken with */
 } um_exact_pass;
 um_status um_exact_pass_run(um_exact_pass *pass, const char *stage);
 enum { UM_SCREE_VALUES = 25 };
 
+/* What a sample of the scan holds, as stored; in the order of positions through slot. */
+typedef struct um_sample_slot {
+    int64_t position;
+    size_t row;
+} um_sample_slot;
+typedef struct um_sample {
+    um_dtype dtype;
+    size_t rows, m, room;
+    void *data;
+    um_sample_slot *slot;
+} um_sample;
+/* A sample as a scan of its own. */
+typedef struct um_sample_view {
+    um_scaled scaled;
+    const um_sample *sample;
+    bool sound; /* every value can be worked with */
+} um_sample_view;
+/* Replaces the random rows of o (l x ld) by the leading right singular vectors of a sample, but for the last
+ * few. Also guesses the weights where the sums are not known. subspace_bytes: what the subspace itself
+ * will hold, which the sample may hold before it. */
+um_status um_sample_directions(um_scaled *scaled, size_t l, size_t subspace_bytes, float *o);
+double um_sample_share(size_t n, size_t pattern, size_t subspace_bytes);
+
 /* Subspace iteration on X': k singular triplets, more for the scree curve when k is small. */
 typedef struct um_subspace {
     size_t count;  /* singular triplets */
+    size_t shown;  /* of them those that are of use to people */
     double *sigma; /* count, in X' */
     float *v;      /* count x ld, orthonormal rows */
     float *us;     /* n x count: left vectors times sigma */
     double norm2;  /* of the image us v */
     int64_t passes;
+    const char *reason; /* why more than one full read was made, or NULL */
 } um_subspace;
-/* for_start: values in the noise need not settle. */
+typedef enum um_subspace_purpose {
+    UM_SUBSPACE_RESULT,   /* singular values that people read: until they are stable */
+    UM_SUBSPACE_START,    /* values in the noise need not settle */
+    UM_SUBSPACE_FEW_READS /* one read, or two when the first was not enough to start from */
+} um_subspace_purpose;
+/* Read 0 is a sample; each further one is a fused read. The first makes the sums when they are not known. */
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
-                           bool for_start, um_subspace *out);
+                           um_subspace_purpose purpose, um_subspace *out);
+/* `rounds` subspace iterations on what `walk` shows; o (l x ld) is the basis, before and after. */
+um_status um_subspace_rounds(um_scaled *scaled, size_t l, int rounds,
+                             um_status (*walk)(void *walker, const um_visitor *visitor, void *user),
+                             void *walker, float *o);
+size_t um_subspace_bytes(size_t n, size_t m, size_t l); /* of the basis and projections of l directions */
 /* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);
 size_t um_subspace_size(size_t k, int oversampling, size_t rank); /* directions carried */

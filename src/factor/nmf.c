@@ -38,18 +38,23 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
 
 static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
 {
-    UM_TRY(check_options(s, options));
     um_context *ctx = s->ctx;
     size_t k = (size_t)options->k;
     um_nmf_state state;
     um_subspace subspace = {.count = 0};
     bool resumed = false;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
-    um_status status = um_subspace_find(s, k, -1, 0, true, &subspace);
+    um_status status = um_subspace_find(
+        s, k, -1, 0, options->start == UM_START_AUTO ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START,
+        &subspace);
     r->passes += subspace.passes;
+    if (status == UM_OK) {
+        status = check_options(s, options);
+    }
     if (status == UM_OK) {
         status = um_nmf_state_create(s, k, options->max_passes, &state);
     } else {
+        um_subspace_free(ctx, &subspace);
         return status;
     }
     if (status == UM_OK && options->checkpoint != NULL && options->resume) {
@@ -64,7 +69,8 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     subspace.us = NULL;
     subspace.v = NULL;
     if (status == UM_OK) {
-        const um_nmf_run run = {.scaled = s, .tolerance = options->tolerance,
+        const um_nmf_run run = {.scaled = s,
+                                .tolerance = options->tolerance,
                                 .max_passes = options->max_passes,
                                 .checkpoint = options->checkpoint != NULL ? options : NULL,
                                 .plain = options->start == UM_START_FILE &&
@@ -96,7 +102,6 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     }
     um_scaled s;
     um_status status = um_scaled_init(&s, matrix, options->weights, options->sums);
-    r->passes = s.own_sums != NULL;
     if (status == UM_OK) {
         status = run_nmf(&s, options, r);
     }

@@ -24,13 +24,15 @@ static um_status fit_start(um_scaled *s, const um_nmf_options *options, const um
     um_context_set_seed(s->ctx, seed);
     UM_TRY(status);
     um_nmf_normalise(s, state);
-    const um_nmf_run run = {.scaled = s, .subspace = subspace, .tolerance = TRIAL_TOLERANCE,
+    const um_nmf_run run = {.scaled = s,
+                            .subspace = subspace,
+                            .tolerance = TRIAL_TOLERANCE,
                             .max_passes = TRIAL_PASSES};
     bool converged = false;
     UM_TRY(um_nmf_iterate(&run, state, &converged));
     *objective = state->history[state->passes - 1];
-    um_debug(s->ctx, "start %d.%d: low-rank objective %.9g after %lld passes", (int)start, (int)variant,
-             *objective * s->report * s->report, (long long)state->passes);
+    um_debug(s->ctx, "start %d.%d: low-rank objective %.9g after %lld passes", (int)start,
+             (int)variant, *objective * s->report * s->report, (long long)state->passes);
     return UM_OK;
 }
 
@@ -133,7 +135,8 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
         um_progress_end(s->ctx);
     }
     if (status == UM_OK) {
-        const um_nmf_run polish = {.scaled = &part.scaled, .subspace = &part.subspace,
+        const um_nmf_run polish = {.scaled = &part.scaled,
+                                   .subspace = &part.subspace,
                                    .tolerance = POLISH * options->tolerance,
                                    .max_passes = POLISH_PASSES};
         bool converged = false;

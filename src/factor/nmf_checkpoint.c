@@ -85,8 +85,8 @@ static um_status read_part(um_scaled *s, const char *path, const char *name, um_
     UM_TRY(status);
     int64_t size = um_array_size(array);
     if (array->dtype != dtype || size < least || size > most) {
-        status = um_fail(s->ctx, UM_ERROR_FORMAT, "%s: not a checkpoint of this version of unmix",
-                         path);
+        status =
+            um_fail(s->ctx, UM_ERROR_FORMAT, "%s: not a checkpoint of this version of unmix", path);
     } else {
         memcpy(dst, array->data, (size_t)size * um_dtype_size(dtype));
         if (got != NULL) {
@@ -110,10 +110,11 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     fill_key(s, options, wanted);
     UM_TRY(read_part(s, path, "key", UM_F64, KEYS, KEYS, key, NULL));
     if (memcmp(key, wanted, sizeof key) != 0) {
-        return um_fail(s->ctx, UM_ERROR_ARGUMENT,
-                       "%s: the checkpoint is of other data, options or CPU: run without --resume, or "
-                       "with what it was made with",
-                       path);
+        return um_fail(
+            s->ctx, UM_ERROR_ARGUMENT,
+            "%s: the checkpoint is of other data, options or CPU: run without --resume, or "
+            "with what it was made with",
+            path);
     }
     double numbers[NUMBERS];
     int64_t h_size = (int64_t)(state->k * s->ld);

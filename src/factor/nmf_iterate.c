@@ -33,8 +33,8 @@ static double projected2(double w, double gradient)
 }
 
 /* Adds the objective terms w'Gw - 2a'w, the squared projected gradient and the squares of a. */
-static void judge_rows(const row_work *k, const double *a, const double *w, size_t rows, size_t count,
-                       double extra[4])
+static void judge_rows(const row_work *k, const double *a, const double *w, size_t rows,
+                       size_t count, double extra[4])
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < count; c++) {
@@ -94,13 +94,13 @@ static um_status move_chunk(void *user, int64_t chunk, int worker)
     component_work *w = user;
     size_t first = (size_t)chunk * COMPONENT_CHUNK;
     size_t width = w->scaled->m - first < COMPONENT_CHUNK ? w->scaled->m - first : COMPONENT_CHUNK;
-    w->scaled->kernels->hals(w->k, width, w->scaled->m, w->g, w->b + first, w->h + first,
-                             w->sweeps, SWEEP_STOP);
+    w->scaled->kernels->hals(w->k, width, w->scaled->m, w->g, w->b + first, w->h + first, w->sweeps,
+                             SWEEP_STOP);
     return UM_OK;
 }
 
-double um_kkt_residual(const um_scaled *s, size_t k, const double *g, const double *b, const float *h,
-                       double row_gradient2, double row_product2)
+double um_kkt_residual(const um_scaled *s, size_t k, const double *g, const double *b,
+                       const float *h, double row_gradient2, double row_product2)
 {
     double gradient2 = row_gradient2;
     double product2 = row_product2;
@@ -196,8 +196,13 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
     um_gram(state->h, k, s->ld, buf->g_h);
     const bool plain = run->plain && state->passes < PLAIN_PASSES;
     row_work rows = {s, state, buf->g_h, plain ? 1 : ROW_SWEEPS};
-    um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = move_rows, .user = &rows,
-                          .want_norm2 = run->subspace == NULL && s->norm2 <= 0, .b = buf->b,
+    um_exact_pass pass = {.scaled = s,
+                          .k = k,
+                          .h = state->h,
+                          .rows = move_rows,
+                          .user = &rows,
+                          .want_norm2 = run->subspace == NULL && s->norm2 <= 0,
+                          .b = buf->b,
                           .g = buf->g};
     double norm2 = s->norm2;
     if (run->subspace != NULL) {

@@ -139,10 +139,11 @@ static um_status start_patterns(um_scaled *s, const char *path, const um_array *
         for (size_t j = 0; j < s->m; j++) {
             double x = um_array_get(array, (int64_t)(by_pixel ? j * k + c : c * s->m + j));
             if (s->v[j] > 0 && !(x >= 0 && x <= LARGEST)) {
-                return um_fail(s->ctx, UM_ERROR_VALUE,
-                               "%s: the start must lie between 0 and 1e15, but component %zu has %g at "
-                               "pixel %zu",
-                               path, c, x, j);
+                return um_fail(
+                    s->ctx, UM_ERROR_VALUE,
+                    "%s: the start must lie between 0 and 1e15, but component %zu has %g at "
+                    "pixel %zu",
+                    path, c, x, j);
             }
             state->h[c * s->ld + j] = s->v[j] > 0 ? (float)(x * (double)s->v[j]) : 0;
         }
@@ -155,16 +156,16 @@ static um_status start_loadings(um_scaled *s, const char *path, const um_array *
 {
     size_t k = state->k;
     if (um_array_size(array) != (int64_t)(s->n * k)) {
-        return um_fail(s->ctx, UM_ERROR_SHAPE,
-                       "%s: loadings have %lld values, but %zu positions of %zu components are needed",
-                       path, (long long)um_array_size(array), s->n, k);
+        return um_fail(
+            s->ctx, UM_ERROR_SHAPE,
+            "%s: loadings have %lld values, but %zu positions of %zu components are needed", path,
+            (long long)um_array_size(array), s->n, k);
     }
     for (size_t p = 0; p < s->n; p++) {
         for (size_t c = 0; c < k; c++) {
             double x = um_array_get(array, (int64_t)(p * k + c));
-            state->w[p * k + c] = s->u[p] > 0 && x > 0 && x <= LARGEST
-                                      ? (float)(x * (double)s->u[p])
-                                      : 0;
+            state->w[p * k + c] =
+                s->u[p] > 0 && x > 0 && x <= LARGEST ? (float)(x * (double)s->u[p]) : 0;
         }
     }
     return UM_OK;

@@ -96,7 +96,8 @@ bool um_nnls(size_t k, const double *g, const double *a, double *w, double *work
             exchanges--;
         }
         for (size_t c = 0; c < k; c++) {
-            bool is_bad = g[c * k + c] > 0 && (free_set[c] ? x[c] < 0 : gradient[c] < -tolerance[c]);
+            bool is_bad =
+                g[c * k + c] > 0 && (free_set[c] ? x[c] < 0 : gradient[c] < -tolerance[c]);
             if (is_bad && (exchanges >= 0 || c == last_bad)) {
                 free_set[c] = !free_set[c];
             }

@@ -2,6 +2,7 @@
 #include "factor_internal.h"
 
 typedef struct sizes {
+    const um_matrix *matrix;
     size_t n, m, ld, rank, threads, pattern;
 } sizes;
 
@@ -9,6 +10,7 @@ static sizes sizes_of(const um_matrix *matrix)
 {
     const um_matrix_info *info = um_matrix_get_info(matrix);
     sizes z = {
+        .matrix = matrix,
         .n = (size_t)(info->shape.ny * info->shape.nx),
         .m = (size_t)(info->shape.ky * info->shape.kx),
         .threads = (size_t)um_context_threads(um_matrix_get_context(matrix)),
@@ -31,11 +33,10 @@ um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
     int64_t columns = info->shape.ky * info->shape.kx;
     most = rows < most ? rows : most;
     most = columns < most ? columns : most;
-    return k >= 1 && k <= most
-               ? UM_OK
-               : um_fail(um_matrix_get_context(matrix), UM_ERROR_ARGUMENT,
-                         "-k %lld: 1 to %lld components are possible here", (long long)k,
-                         (long long)most);
+    return k >= 1 && k <= most ? UM_OK
+                               : um_fail(um_matrix_get_context(matrix), UM_ERROR_ARGUMENT,
+                                         "-k %lld: 1 to %lld components are possible here",
+                                         (long long)k, (long long)most);
 }
 
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
@@ -57,14 +58,23 @@ static size_t model(const sizes *z, size_t k)
     return k * (z->n + z->m) * sizeof(float);
 }
 
+/* Read 0: the sample, its projections, and the basis twice. */
+static size_t sample(const sizes *z, size_t l)
+{
+    size_t bytes = um_subspace_bytes(z->n, z->m, l);
+    double share = um_sample_share(z->n, z->pattern, bytes);
+    size_t rows = (size_t)um_matrix_sample_size(z->matrix, share);
+    return rows * (z->pattern + sizeof(um_sample_slot) + (l + 1) * sizeof(float)) +
+           2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) + exact_pass(z, l) -
+           UM_GROUP_ROWS * z->pattern;
+}
+
 static size_t subspace(const sizes *z, size_t k, int oversampling)
 {
     size_t l = um_subspace_size(k, oversampling, z->rank);
-    size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
     size_t basis = l * (z->ld + z->n) * sizeof(float) + l * z->m * sizeof(double);
-    size_t during = basis + l * z->m * sizeof(double) + exact_pass(z, l);
-    size_t after = basis + z->n * count * sizeof(float);
-    return most(during, after);
+    size_t sums = 4 * z->m * sizeof(double);
+    return most(sample(z, l), basis + l * z->m * sizeof(double) + sums + exact_pass(z, l));
 }
 
 size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options)
@@ -82,8 +92,8 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
     sizes z = sizes_of(matrix);
     size_t k = options->k > 0 ? (size_t)options->k : 1;
     size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
-    size_t spectrum = um_subspace_size(k, 0, z.rank) * z.ld * sizeof(float) +
-                      z.n * count * sizeof(float);
+    size_t spectrum =
+        um_subspace_size(k, 0, z.rank) * z.ld * sizeof(float) + z.n * count * sizeof(float);
     size_t state = k * (2 * z.ld + z.n) * sizeof(float);
     /* The automatic start holds two trials, W'X and H in f64, and (for long scans) a sample. */
     size_t start = spectrum + 3 * state + 2 * z.n * k * sizeof(double) +

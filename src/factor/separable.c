@@ -143,7 +143,8 @@ static void project_off(simplex *x, double *basis, size_t found, const double *v
     }
 }
 
-static um_status find_vertices(um_scaled *s, const um_subspace *sub, simplex *x, um_nmf_state *state)
+static um_status find_vertices(um_scaled *s, const um_subspace *sub, simplex *x,
+                               um_nmf_state *state)
 {
     size_t k = x->k;
     double *basis = calloc(k * k + k, sizeof *basis);

@@ -1,4 +1,4 @@
-/* Randomised subspace iteration with one read per power iteration: a read gives Y = X'O for an M x l
+/* Subspace iteration with one read per power iteration, begun from a sample: a read gives Y = X'O for an M x l
  * basis O, and in the same visit C = Y'X' and S = Y'Y. With S = E D E', Q = Y E D^-1/2 is orthonormal and
  * B = Q'X' = D^-1/2 E' C, so sigma and the right vectors follow from B, and B's row space is the next O. */
 #include "factor_internal.h"
@@ -17,14 +17,15 @@ static const double RANK_FLOOR = 1e-12; /* of the largest eigenvalue of Y'Y: f32
 
 typedef struct work {
     size_t l;
-    float *o;       /* l x ld: the basis, row-wise */
-    float *y;       /* n x l */
-    double *b;      /* l x m */
-    double *g;      /* l x l: S, then its vectors */
-    double *q;      /* l x m: B */
-    double *d;      /* l: eigenvalues */
-    double *f;      /* l x l: B B', then its vectors */
+    float *o;  /* l x ld: the basis, row-wise */
+    float *y;  /* n x l */
+    double *b; /* l x m */
+    double *g; /* l x l: S, then its vectors */
+    double *q; /* l x m: B */
+    double *d; /* l: eigenvalues */
+    double *f; /* l x l: B B', then its vectors */
     double *sigma, *last;
+    double *ritz; /* l: singular values of X' within the span of the basis */
 } work;
 
 static void keep_rows(void *user, const int64_t *position, size_t rows, const double *a, double *w,
@@ -42,16 +43,16 @@ static void keep_rows(void *user, const int64_t *position, size_t rows, const do
     }
 }
 
-static void random_basis(const um_scaled *s, work *k)
+static void random_basis(const um_scaled *s, size_t l, float *o)
 {
+    const uint8_t *mask = um_matrix_get_info(s->matrix)->signal_mask;
     um_random random = {um_context_seed(s->ctx), UM_STREAM_SVD_SKETCH};
-    for (size_t c = 0; c < k->l; c++) {
+    for (size_t c = 0; c < l; c++) {
         for (size_t j = 0; j < s->m; j += 2) {
             double pair[2];
             um_random_normal2(random, c * s->m + j, pair);
-            k->o[c * s->ld + j] = s->v[j] > 0 ? (float)pair[0] : 0;
-            if (j + 1 < s->m) {
-                k->o[c * s->ld + j + 1] = s->v[j + 1] > 0 ? (float)pair[1] : 0;
+            for (size_t i = 0; i < 2 && j + i < s->m; i++) {
+                o[c * s->ld + j + i] = mask == NULL || mask[j + i] == 0 ? (float)pair[i] : 0;
             }
         }
     }
@@ -62,8 +63,8 @@ static um_status eigen(um_context *ctx, size_t l, double *matrix, double *values
 {
     lapack_int n = (lapack_int)l;
     if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', n, matrix, n, values) != 0) {
-        return um_fail(ctx, UM_ERROR_NUMERIC, "the eigenvalues of a %zu x %zu matrix did not converge",
-                       l, l);
+        return um_fail(ctx, UM_ERROR_NUMERIC,
+                       "the eigenvalues of a %zu x %zu matrix did not converge", l, l);
     }
     /* Ascending columns -> descending rows. */
     double *rows = malloc(l * l * sizeof *rows);
@@ -94,6 +95,7 @@ static um_status resolve(const um_scaled *s, work *k)
     int mi = (int)s->m;
     UM_TRY(eigen(s->ctx, l, k->g, k->d));
     for (size_t c = 0; c < l; c++) {
+        k->ritz[c] = k->d[c] > 0 ? sqrt(k->d[c]) : 0;
         double scale = k->d[c] > RANK_FLOOR * k->d[0] ? 1 / sqrt(k->d[c]) : 0;
         for (size_t i = 0; i < l; i++) {
             k->g[c * l + i] *= scale;
@@ -117,8 +119,10 @@ static um_status resolve(const um_scaled *s, work *k)
     return UM_OK;
 }
 
-static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t count, bool for_start)
+static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t count,
+                   um_subspace_purpose purpose)
 {
+    bool for_start = purpose != UM_SUBSPACE_RESULT;
     double edge = s->weighted ? NOISE_MARGIN * um_noise_edge(s) / s->report : 0;
     for (size_t c = 0; c < count; c++) {
         double limit = k->sigma[c] > edge ? STABLE : STABLE_NOISE;
@@ -132,33 +136,40 @@ static bool stable(const um_scaled *s, const work *k, size_t wanted, size_t coun
     return true;
 }
 
-/* us = Y g' f' sigma, rows in the fixed order of positions. */
-static um_status left_vectors(const um_scaled *s, const work *k, um_subspace *out)
+/* us = Y g' f' sigma in place of Y, rows in the fixed order of positions. */
+static um_status left_vectors(const um_scaled *s, work *k, um_subspace *out)
 {
     size_t l = k->l;
-    double *turn = calloc(l * out->count, sizeof *turn);
+    size_t count = out->count;
+    double *turn = calloc(l * count + count, sizeof *turn);
     if (turn == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu directions", l);
     }
+    double *row = turn + l * count;
     for (size_t i = 0; i < l; i++) {
-        for (size_t c = 0; c < out->count; c++) {
+        for (size_t c = 0; c < count; c++) {
             double sum = 0;
             for (size_t e = 0; e < l; e++) {
                 sum += k->g[e * l + i] * k->f[c * l + e];
             }
-            turn[i * out->count + c] = sum * k->sigma[c];
+            turn[i * count + c] = sum * k->sigma[c];
         }
     }
     for (size_t p = 0; p < s->n; p++) {
-        for (size_t c = 0; c < out->count; c++) {
-            double sum = 0;
-            for (size_t i = 0; i < l; i++) {
-                sum += (double)k->y[p * l + i] * turn[i * out->count + c];
+        memset(row, 0, count * sizeof *row);
+        for (size_t i = 0; i < l; i++) {
+            double y = (double)k->y[p * l + i];
+            for (size_t c = 0; c < count; c++) {
+                row[c] += y * turn[i * count + c];
             }
-            out->us[p * out->count + c] = (float)sum;
+        }
+        for (size_t c = 0; c < count; c++) {
+            k->y[p * count + c] = (float)row[c]; /* at or before what is still to be read */
         }
     }
     free(turn);
+    out->us = k->y;
+    k->y = NULL;
     return UM_OK;
 }
 
@@ -198,43 +209,194 @@ static void free_work(um_context *ctx, work *k)
     free(k->f);
     free(k->sigma);
     free(k->last);
+    free(k->ritz);
 }
 
-static um_status make_work(const um_scaled *s, size_t l, work *k)
+/* Takes the basis over. */
+static um_status make_work(const um_scaled *s, size_t l, float *o, work *k)
 {
-    *k = (work){.l = l};
+    *k = (work){.l = l, .o = o};
     k->g = calloc(l * l, sizeof *k->g);
     k->d = calloc(l, sizeof *k->d);
     k->f = calloc(l * l, sizeof *k->f);
     k->sigma = calloc(l, sizeof *k->sigma);
     k->last = calloc(l, sizeof *k->last);
-    if (k->g == NULL || k->d == NULL || k->f == NULL || k->sigma == NULL || k->last == NULL) {
+    k->ritz = calloc(l, sizeof *k->ritz);
+    if (k->g == NULL || k->d == NULL || k->f == NULL || k->sigma == NULL || k->last == NULL ||
+        k->ritz == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu directions", l);
     }
-    UM_TRY(um_buffer_alloc(s->ctx, l * s->ld, sizeof(float), "the basis of the SVD", &k->o));
     UM_TRY(um_buffer_alloc(s->ctx, s->n * l, sizeof(float), "projections of the SVD", &k->y));
     UM_TRY(um_buffer_alloc(s->ctx, l * s->m, sizeof(double), "the SVD", &k->b));
     return um_buffer_alloc(s->ctx, l * s->m, sizeof(double), "the SVD", &k->q);
 }
 
-static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int power_iterations,
-                         bool for_start, int64_t *passes)
+/* ---- the first read of all ----------------------------------------------------------------------- */
+
+/* Makes the sums in the same visit; the weight of a row is known as soon as its sum is. */
+typedef struct fused {
+    work *work; /* first: keep_rows() is called with it */
+    um_scaled *scaled;
+    um_sums_job *job;
+} fused;
+
+static um_status fused_start(void *user, void **state)
 {
-    random_basis(s, k);
+    fused *f = user;
+    return um_sums_visitor.start(f->job, state);
+}
+
+static um_status fused_visit(void *user, void *state, const um_tile *tile)
+{
+    fused *f = user;
+    um_scaled *s = f->scaled;
+    UM_TRY(um_sums_visitor.visit(f->job, state, tile));
+    const double *sum = um_sums_so_far(f->job)->sum_map;
+    for (size_t r = 0; r < tile->rows; r++) {
+        int64_t p = tile->position[r];
+        s->u[p] = !s->weighted ? 1 : sum[p] > 0 ? (float)sqrt(s->guessed_total / sum[p]) : 0;
+    }
+    return UM_OK;
+}
+
+static um_status fused_merge(void *user, void *state)
+{
+    fused *f = user;
+    return um_sums_visitor.merge(f->job, state);
+}
+
+static void fused_stop(void *user, void *state)
+{
+    fused *f = user;
+    um_sums_visitor.stop(f->job, state);
+}
+
+static void keep_fused_rows(void *user, const int64_t *position, size_t rows, const double *a,
+                            double *w, double extra[4])
+{
+    keep_rows(((fused *)user)->work, position, rows, a, w, extra);
+}
+
+static um_status settle(void *user)
+{
+    fused *f = user;
+    um_scaled *s = f->scaled;
+    s->own_sums = um_sums_finish(f->job);
+    return um_scaled_settle(s, s->own_sums);
+}
+
+/* Any Y is a valid sketch of X', so it does not matter that O had guessed weights and Y a guessed total;
+ * Y'X' gets the exact ones. */
+static um_status fused_read(um_scaled *s, work *k)
+{
+    static const um_visitor sums = {
+        .start = fused_start, .visit = fused_visit, .merge = fused_merge, .stop = fused_stop};
+    fused f = {.work = k, .scaled = s};
+    bool weighted = s->weighted;
+    um_exact_pass pass = {.scaled = s,
+                          .k = k->l,
+                          .h = k->o,
+                          .rows = keep_fused_rows,
+                          .user = &f,
+                          .want_norm2 = true,
+                          .before = {&sums, &f},
+                          .settle = settle,
+                          .b = k->b,
+                          .g = k->g};
+    um_status status = um_sums_begin(s->matrix, &f.job);
+    if (status == UM_OK) {
+        status = um_exact_pass_run(&pass, "sums and directions");
+    }
+    um_sums_end(f.job);
+    UM_TRY(status);
+    if (s->weighted != weighted) { /* negative values that the sample did not show: no counts */
+        pass = (um_exact_pass){.scaled = s,
+                               .k = k->l,
+                               .h = k->o,
+                               .rows = keep_rows,
+                               .user = k,
+                               .want_norm2 = true,
+                               .b = k->b,
+                               .g = k->g};
+        UM_TRY(um_exact_pass_run(&pass, "directions"));
+    }
+    double ratio = s->weighted ? s->sums->total / s->guessed_total : 1;
+    float root = (float)sqrt(ratio);
+    for (size_t i = 0; i < s->n * k->l && s->weighted; i++) {
+        k->y[i] *= root;
+    }
+    for (size_t i = 0; i < k->l * s->m && s->weighted; i++) {
+        k->b[i] *= ratio;
+    }
+    for (size_t i = 0; i < k->l * k->l && s->weighted; i++) {
+        k->g[i] *= ratio;
+    }
+    s->norm2 = pass.norm2 * ratio;
+    s->norm2_exact = !s->weighted;
+    return UM_OK;
+}
+
+static um_status read_again(um_scaled *s, work *k)
+{
+    um_exact_pass pass = {.scaled = s,
+                          .k = k->l,
+                          .h = k->o,
+                          .rows = keep_rows,
+                          .user = k,
+                          .want_norm2 = !s->norm2_exact,
+                          .b = k->b,
+                          .g = k->g};
+    UM_TRY(um_exact_pass_run(&pass, "directions"));
+    if (pass.want_norm2) {
+        s->norm2 = pass.norm2;
+        s->norm2_exact = true;
+    }
+    return UM_OK;
+}
+
+/* ---- how many reads -------------------------------------------------------------------------------- */
+
+static const double CLEAR_OF_NOISE = 1.15, CAPTURED = 0.99;
+
+/* Why one read is not enough to start from, or NULL. Values far above the noise settle in one read from a
+ * good sample; those near it do not, and a value that grew since the basis was made may grow further. */
+static const char *reason_for_more(const um_scaled *s, const work *k, size_t wanted)
+{
+    double last = k->sigma[wanted < k->l ? wanted - 1 : k->l - 1];
+    if (s->weighted && last * s->report < CLEAR_OF_NOISE * um_noise_edge(s)) {
+        return "a singular value that is wanted lies near the noise";
+    }
+    for (size_t c = 0; !s->weighted && c < wanted && c < k->l; c++) {
+        if (k->ritz[c] < CAPTURED * k->sigma[c]) {
+            return "the sample missed some of the leading directions";
+        }
+    }
+    return NULL;
+}
+
+static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int power_iterations,
+                         um_subspace_purpose purpose, um_subspace *out)
+{
     int reads = power_iterations >= 0 ? power_iterations + 1 : MOST_READS;
     size_t rank = (size_t)(s->rows < s->columns ? s->rows : s->columns);
     for (int read = 0; read < reads; read++) {
-        um_exact_pass pass = {.scaled = s, .k = k->l, .h = k->o, .rows = keep_rows, .user = k,
-                              .want_norm2 = read == 0 && s->norm2 <= 0, .b = k->b, .g = k->g};
-        UM_TRY(um_exact_pass_run(&pass, "singular values"));
-        (*passes)++;
-        if (pass.want_norm2) {
-            s->norm2 = pass.norm2;
-        }
+        UM_TRY(s->sums == NULL ? fused_read(s, k) : read_again(s, k));
+        out->passes++;
         UM_TRY(resolve(s, k));
-        if (power_iterations < 0 && read > 0 && (stable(s, k, wanted, count, for_start) || k->l >= rank)) {
+        if (purpose == UM_SUBSPACE_FEW_READS) {
+            out->reason = read == 0 ? reason_for_more(s, k, wanted) : out->reason;
+            if (read > 0 || out->reason == NULL) {
+                break;
+            }
+        } else if (power_iterations < 0 && read > 0 &&
+                   (stable(s, k, wanted, count, purpose) || k->l >= rank)) {
             break;
         }
+    }
+    if (!s->norm2_exact && purpose == UM_SUBSPACE_RESULT) {
+        UM_TRY(read_again(s, k)); /* the total variance is told to people */
+        out->passes++;
+        UM_TRY(resolve(s, k));
     }
     return UM_OK;
 }
@@ -246,8 +408,46 @@ size_t um_subspace_size(size_t k, int oversampling, size_t rank)
     return l < rank ? l : rank;
 }
 
+size_t um_subspace_bytes(size_t n, size_t m, size_t l)
+{
+    return l * (n * sizeof(float) + m * sizeof(double));
+}
+
+um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
+                             um_status (*walk)(void *walker, const um_visitor *visitor, void *user),
+                             void *walker, float *o)
+{
+    work k;
+    um_status status = make_work(s, l, o, &k);
+    for (int i = 0; status == UM_OK && i < rounds; i++) {
+        um_exact_pass pass = {.scaled = s,
+                              .k = l,
+                              .h = k.o,
+                              .rows = keep_rows,
+                              .user = &k,
+                              .walk = walk,
+                              .walker = walker,
+                              .b = k.b,
+                              .g = k.g};
+        status = um_exact_pass_run(&pass, "");
+        if (status == UM_OK) {
+            status = resolve(s, &k);
+        }
+    }
+    k.o = NULL; /* the caller's */
+    free_work(s->ctx, &k);
+    return status;
+}
+
+static um_status start_basis(um_scaled *s, size_t l, float **o)
+{
+    UM_TRY(um_buffer_alloc(s->ctx, l * s->ld, sizeof(float), "the basis of the SVD", o));
+    random_basis(s, l, *o);
+    return um_sample_directions(s, l, um_subspace_bytes(s->n, s->m, l), *o);
+}
+
 um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, int oversampling,
-                           bool for_start, um_subspace *out)
+                           um_subspace_purpose purpose, um_subspace *out)
 {
     *out = (um_subspace){.count = 0};
     size_t rank = (size_t)(s->rows < s->columns ? s->rows : s->columns);
@@ -256,28 +456,29 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
         count = rank;
     }
     size_t l = um_subspace_size(wanted, oversampling, rank);
-    work k;
-    um_status status = make_work(s, l, &k);
+    work k = {0};
+    float *o = NULL;
+    um_status status = start_basis(s, l, &o);
     if (status == UM_OK) {
-        status = iterate(s, &k, wanted, count, power_iterations, for_start, &out->passes);
+        status = make_work(s, l, o, &k);
+    } else {
+        um_buffer_free(s->ctx, o);
     }
     if (status == UM_OK) {
-        out->count = count;
-        out->sigma = calloc(count, sizeof *out->sigma);
+        status = iterate(s, &k, wanted, count, power_iterations, purpose, out);
+    }
+    if (status == UM_OK) {
+        out->count = purpose == UM_SUBSPACE_RESULT ? count : l;
+        out->shown = count;
+        out->sigma = calloc(out->count, sizeof *out->sigma);
         status = out->sigma != NULL ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory");
-    }
-    um_buffer_free(s->ctx, k.q);
-    k.q = NULL;
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n * count, sizeof(float), "left singular vectors",
-                                 &out->us);
     }
     if (status == UM_OK) {
         status = left_vectors(s, &k, out);
     }
     if (status == UM_OK) {
-        memcpy(out->sigma, k.sigma, count * sizeof *out->sigma);
-        for (size_t c = 0; c < count; c++) {
+        memcpy(out->sigma, k.sigma, out->count * sizeof *out->sigma);
+        for (size_t c = 0; c < out->count; c++) {
             out->norm2 += k.sigma[c] * k.sigma[c];
         }
         out->v = k.o; /* its first rows */

@@ -29,12 +29,12 @@ int64_t um_scree_elbow(const double *sigma, int64_t count)
 
 um_status um_model_add_spectrum(const um_scaled *s, const um_subspace *subspace, um_model *model)
 {
-    int64_t count = (int64_t)subspace->count;
-    double *values = calloc(subspace->count, sizeof *values);
+    int64_t count = (int64_t)subspace->shown;
+    double *values = calloc(subspace->shown, sizeof *values);
     if (values == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for singular values");
     }
-    for (size_t i = 0; i < subspace->count; i++) {
+    for (size_t i = 0; i < subspace->shown; i++) {
         values[i] = subspace->sigma[i] * s->report;
     }
     um_status status = um_model_set_array(model, "singular_values", 1, &count, values);
@@ -92,8 +92,7 @@ static void fill_model(const um_scaled *s, const um_subspace *subspace, um_model
         for (size_t j = 0; j < s->m; j++) {
             bool off = info->signal_mask != NULL && info->signal_mask[j] != 0;
             float v = s->v[j];
-            factors[c * s->m + j] =
-                off ? NAN : (v > 0 ? subspace->v[c * s->ld + j] / v : 0);
+            factors[c * s->m + j] = off ? NAN : (v > 0 ? subspace->v[c * s->ld + j] / v : 0);
         }
     }
     for (size_t p = 0; p < s->n; p++) {
@@ -138,7 +137,7 @@ static um_status run_svd(um_scaled *s, const um_svd_options *options, um_svd_res
     }
     um_subspace subspace;
     UM_TRY(um_subspace_find(s, (size_t)options->k, options->power_iterations, options->oversampling,
-                            false, &subspace));
+                            UM_SUBSPACE_RESULT, &subspace));
     r->count = (int64_t)subspace.count;
     r->passes = subspace.passes;
     r->total_variance = s->norm2 * s->report * s->report;

@@ -75,6 +75,7 @@ um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep,
     };
     memcpy(m->info.axes, m->layout.axes, sizeof m->info.axes);
     m->passes = um_prep_passes(prep);
+    m->visits = (double)m->passes;
     choose_blocks(m);
     *out = m;
     return UM_OK;
@@ -120,6 +121,11 @@ const um_matrix_info *um_matrix_get_info(const um_matrix *matrix)
 int64_t um_matrix_passes(const um_matrix *matrix)
 {
     return matrix->passes;
+}
+
+double um_matrix_visits(const um_matrix *matrix)
+{
+    return matrix->visits;
 }
 
 const char *um_matrix_report(const um_matrix *matrix)

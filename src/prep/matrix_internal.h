@@ -14,6 +14,7 @@ struct um_matrix {
     int64_t blocks_y, blocks_x; /* grid of blocks */
     int64_t segment_blocks, segments;
     int64_t passes;
+    double visits;
     char *report;
     char *resident;      /* the prepared patterns in streaming order, when they fit; or NULL */
     bool resident_whole; /* a pass has filled it */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESIDENT_SHARE = 4 };
+enum { RESIDENT_SHARE = 4, CLUMP = 8 };
 
 typedef struct pass_worker {
     void *raw, *prepared, *scratch;
@@ -24,6 +24,8 @@ typedef struct pass {
     int64_t part_positions; /* most output positions prepared at once: whole groups, or a block */
     int64_t raw_positions;  /* most output positions read at once as stored; 0 = read in place */
     size_t raw_pattern, out_pattern; /* bytes */
+    int64_t step; /* 0 = everything, else one clump (or block) of each stratum of so many */
+    _Atomic int64_t visited; /* positions */
 } pass;
 
 static um_status visit_group(pass *p, pass_worker *w, const void *data, size_t rows)
@@ -125,6 +127,64 @@ static int64_t positions_before(const um_matrix *m, int64_t b)
     return y0 * m->layout.out.nx + x0 * min_i64(m->block_ny, m->layout.out.ny - y0);
 }
 
+static um_status pass_range(pass *p, pass_worker *w, int64_t b, um_rect block, int64_t first,
+                            int64_t count)
+{
+    const um_matrix *m = p->matrix;
+    UM_TRY(um_check_cancel(m->ctx));
+    w->part = w->prepared;
+    if (m->resident != NULL) {
+        w->part = m->resident + (size_t)(positions_before(m, b) + first) * p->out_pattern;
+    }
+    if (!m->resident_whole) {
+        UM_TRY(fill_part(p, w, block, first, count));
+    }
+    UM_TRY(visit_part(p, w, block, first, count));
+    p->visited += count;
+    um_progress_add(m->ctx, count);
+    return UM_OK;
+}
+
+/* Where in its stratum the sample is taken: the same for any thread. */
+static int64_t offset_in_stratum(const um_matrix *m, int64_t stratum, int64_t choices)
+{
+    const um_random random = {um_context_seed(m->ctx), UM_STREAM_SAMPLE};
+    return (int64_t)(um_random_uniform(random, (uint64_t)stratum) * (double)choices);
+}
+
+static bool by_blocks(const um_matrix *m)
+{
+    const um_source_info *info = um_source_get_info(m->source);
+    return info->block_ny > 1 || info->block_nx < info->shape.nx;
+}
+
+/* Of a chunked file whole blocks are taken, because they are read whole; else clumps of patterns. */
+static um_status sample_block(pass *p, pass_worker *w, int64_t b, um_rect block, int64_t total)
+{
+    const um_matrix *m = p->matrix;
+    if (by_blocks(m)) {
+        int64_t stratum = b / p->step;
+        if (b % p->step == offset_in_stratum(m, stratum, p->step)) {
+            for (int64_t first = 0; first < total; first += p->part_positions) {
+                UM_TRY(
+                    pass_range(p, w, b, block, first, min_i64(p->part_positions, total - first)));
+            }
+        }
+        return UM_OK;
+    }
+    int64_t before = positions_before(m, b);
+    int64_t width = CLUMP * p->step;
+    for (int64_t stratum = before / width; stratum * width < before + total; stratum++) {
+        int64_t first = stratum * width + CLUMP * offset_in_stratum(m, stratum, p->step) - before;
+        int64_t last = min_i64(first + CLUMP, total); /* a clump may lie in two blocks */
+        first = first > 0 ? first : 0;
+        if (first < last) {
+            UM_TRY(pass_range(p, w, b, block, first, last - first));
+        }
+    }
+    return UM_OK;
+}
+
 static um_status pass_block(pass *p, pass_worker *w, int64_t b)
 {
     const um_matrix *m = p->matrix;
@@ -133,18 +193,11 @@ static um_status pass_block(pass *p, pass_worker *w, int64_t b)
     block.ny = min_i64(block.ny, m->layout.out.ny - block.y0);
     block.nx = min_i64(block.nx, m->layout.out.nx - block.x0);
     int64_t total = block.ny * block.nx;
+    if (p->step > 0) {
+        return sample_block(p, w, b, block, total);
+    }
     for (int64_t first = 0; first < total; first += p->part_positions) {
-        UM_TRY(um_check_cancel(m->ctx));
-        int64_t count = min_i64(p->part_positions, total - first);
-        w->part = w->prepared;
-        if (m->resident != NULL) {
-            w->part = m->resident + (size_t)(positions_before(m, b) + first) * p->out_pattern;
-        }
-        if (!m->resident_whole) {
-            UM_TRY(fill_part(p, w, block, first, count));
-        }
-        UM_TRY(visit_part(p, w, block, first, count));
-        um_progress_add(m->ctx, count);
+        UM_TRY(pass_range(p, w, b, block, first, min_i64(p->part_positions, total - first)));
     }
     return UM_OK;
 }
@@ -310,8 +363,8 @@ static um_status start_workers(pass *p, int threads, int *started)
     return UM_OK;
 }
 
-um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor,
-                         void *user)
+static um_status run_pass(um_matrix *matrix, const char *stage, int64_t step,
+                          const um_visitor *visitor, void *user)
 {
     um_context *ctx = matrix->ctx;
     const um_source_info *source = um_source_get_info(matrix->source);
@@ -319,6 +372,7 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
         .matrix = matrix,
         .visitor = visitor,
         .user = user,
+        .step = step,
         .raw_pattern = (size_t)(source->shape.ky * source->shape.kx) * um_dtype_size(source->dtype),
         .out_pattern = (size_t)(matrix->layout.out.ky * matrix->layout.out.kx) *
                        um_dtype_size(matrix->layout.dtype),
@@ -328,7 +382,9 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
     if (p.workers == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for %d workers", threads);
     }
-    keep_resident(&p);
+    if (step == 0) {
+        keep_resident(&p);
+    }
     int started = 0;
     um_status status = start_workers(&p, threads, &started);
     if (status == UM_ERROR_BUDGET && matrix->resident != NULL) {
@@ -339,7 +395,8 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
         status = start_workers(&p, threads, &started);
     }
     if (status == UM_OK) {
-        um_progress_begin(ctx, stage, "patterns", matrix->layout.out.ny * matrix->layout.out.nx);
+        int64_t positions = matrix->layout.out.ny * matrix->layout.out.nx;
+        um_progress_begin(ctx, stage, "patterns", step > 0 ? positions / step : positions);
         status = um_pipeline_run(ctx, matrix->segments, started, pass_segment, merge_segment, &p);
         um_progress_end(ctx);
     }
@@ -347,9 +404,44 @@ um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor 
         free_worker(&p, &p.workers[i]);
     }
     free(p.workers);
-    if (status == UM_OK && !matrix->resident_whole) {
+    if (status == UM_OK) {
+        matrix->visits +=
+            (double)p.visited / (double)(matrix->layout.out.ny * matrix->layout.out.nx);
+    }
+    if (status == UM_OK && step == 0 && !matrix->resident_whole) {
         matrix->passes++;
         matrix->resident_whole = matrix->resident != NULL;
     }
     return status;
+}
+
+um_status um_matrix_pass(um_matrix *matrix, const char *stage, const um_visitor *visitor,
+                         void *user)
+{
+    return run_pass(matrix, stage, 0, visitor, user);
+}
+
+static int64_t step_of(double share)
+{
+    int64_t step = share > 0 ? (int64_t)(1 / share + 1e-9) : 1;
+    return step > 1 ? step : 0;
+}
+
+int64_t um_matrix_sample_size(const um_matrix *m, double share)
+{
+    int64_t step = step_of(share);
+    int64_t all = m->layout.out.ny * m->layout.out.nx;
+    if (step == 0) {
+        return all;
+    }
+    int64_t stratum = by_blocks(m) ? m->block_ny * m->block_nx : CLUMP;
+    int64_t strata =
+        by_blocks(m) ? ceil_div(m->blocks_y * m->blocks_x, step) : ceil_div(all, CLUMP * step);
+    return min_i64(all, strata * stratum);
+}
+
+um_status um_matrix_sample(um_matrix *matrix, const char *stage, double share,
+                           const um_visitor *visitor, void *user)
+{
+    return run_pass(matrix, stage, step_of(share), visitor, user);
 }

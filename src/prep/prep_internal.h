@@ -55,6 +55,7 @@ um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64
 typedef struct um_sums_job um_sums_job;
 extern const um_visitor um_sums_visitor;
 um_status um_sums_begin(um_matrix *matrix, um_sums_job **out);
+const um_sums *um_sums_so_far(const um_sums_job *job); /* maps of what has been visited */
 um_sums *um_sums_finish(um_sums_job *job); /* the caller's */
 void um_sums_end(um_sums_job *job);
 

@@ -306,6 +306,11 @@ um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
     return allocate(job, positions);
 }
 
+const um_sums *um_sums_so_far(const um_sums_job *job)
+{
+    return job->sums;
+}
+
 um_sums *um_sums_finish(um_sums_job *job)
 {
     finish(job);

@@ -92,7 +92,7 @@ static void equals_lapack(bool masked, um_weights weights)
     um_scaled s;
     assert_int_equal(um_scaled_init(&s, f->matrix, weights, NULL), UM_OK);
     um_subspace sub;
-    assert_int_equal(um_subspace_find(&s, VALUES, -1, 0, false, &sub), UM_OK);
+    assert_int_equal(um_subspace_find(&s, VALUES, -1, 0, UM_SUBSPACE_RESULT, &sub), UM_OK);
 
     double *x = dense(f, weights == UM_WEIGHTS_POISSON);
     double norm2 = 0;
@@ -164,7 +164,7 @@ static void same_bits(void **state)
         um_scaled s;
         assert_int_equal(um_scaled_init(&s, f->matrix, UM_WEIGHTS_POISSON, NULL), UM_OK);
         um_subspace sub;
-        assert_int_equal(um_subspace_find(&s, VALUES, 2, 0, false, &sub), UM_OK);
+        assert_int_equal(um_subspace_find(&s, VALUES, 2, 0, UM_SUBSPACE_RESULT, &sub), UM_OK);
         assert_int_equal(sub.passes, 3);
         if (first == NULL) {
             first = malloc(N * sub.count * sizeof *first);
