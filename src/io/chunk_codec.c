@@ -28,21 +28,26 @@ uint64_t um_be64(const unsigned char *p)
 
 /* ---- byte shuffle --------------------------------------------------------------------------- */
 
-static void unshuffle(const unsigned char *src, unsigned char *dst, size_t size, size_t width)
+/* The width as a constant gives loops that compilers vectorise. */
+#define UNSHUFFLE(width)                                                                            \
+    for (size_t i = 0; i < count; i++) {                                                            \
+        for (size_t b = 0; b < (width); b++) {                                                      \
+            dst[i * (width) + b] = src[b * count + i];                                              \
+        }                                                                                           \
+    }
+
+static void unshuffle(const unsigned char *restrict src, unsigned char *restrict dst, size_t size,
+                      size_t width)
 {
     size_t count = size / width;
-    if (width == 2) { /* the common case, in a form that compilers vectorise */
-        const unsigned char *high = src + count;
-        for (size_t i = 0; i < count; i++) {
-            dst[2 * i] = src[i];
-            dst[2 * i + 1] = high[i];
-        }
+    if (width == 2) {
+        UNSHUFFLE(2)
+    } else if (width == 4) {
+        UNSHUFFLE(4)
+    } else if (width == 8) {
+        UNSHUFFLE(8)
     } else {
-        for (size_t b = 0; b < width; b++) {
-            for (size_t i = 0; i < count; i++) {
-                dst[i * width + b] = src[b * count + i];
-            }
-        }
+        UNSHUFFLE(width)
     }
     memcpy(dst + count * width, src + count * width, size - count * width);
 }
@@ -343,9 +348,24 @@ static const char *undo(const um_chunk_filter *filter, um_bytes *in, um_bytes *o
     }
 }
 
-const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um_bytes *data,
-                            um_bytes *other, size_t wanted)
+/* The filter that is undone last and gives the values; -1 if none does more than check. */
+static int last_to_undo(const um_chunk_pipeline *pipeline, unsigned mask)
 {
+    for (int i = 0; i < pipeline->count; i++) {
+        if ((mask >> i & 1) == 0) { /* under a checksum lie more bytes than the values */
+            return pipeline->filters[i].id != UM_FILTER_FLETCHER32 ? i : -1;
+        }
+    }
+    return -1;
+}
+
+const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um_bytes *data,
+                            um_bytes *other, size_t wanted, void *into)
+{
+    static const char short_or_long[] = "it does not hold as many values as it should";
+    int last = into != NULL ? last_to_undo(pipeline, mask) : -1;
+    um_bytes end = {into, 0, wanted};
+    const um_bytes *result = data;
     for (int i = pipeline->count - 1; i >= 0; i--) {
         const um_chunk_filter *filter = &pipeline->filters[i];
         if (mask >> i & 1) {
@@ -358,13 +378,23 @@ const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um
             }
             continue;
         }
-        const char *wrong = undo(filter, data, other);
+        const char *wrong = undo(filter, data, i == last ? &end : other);
         if (wrong != NULL) {
             return wrong;
+        }
+        if (i == last) {
+            result = &end;
+            continue;
         }
         um_bytes swap = *data;
         *data = *other;
         *other = swap;
     }
-    return data->size == wanted ? NULL : "it does not hold as many values as it should";
+    if (result->size != wanted) {
+        return short_or_long;
+    }
+    if (into != NULL && result == data) {
+        memcpy(into, data->data, wanted);
+    }
+    return NULL;
 }

@@ -44,9 +44,10 @@ bool um_chunk_filter_known(int id);
 /* Bytes that each of the two buffers needs for a chunk of `bytes`. */
 size_t um_chunk_capacity(size_t bytes);
 /* Undoes the pipeline (filters whose bit is set in `mask` were skipped in writing). The two buffers take
- * turns; in the end *data holds exactly `wanted` bytes. Returns NULL, or what is wrong with the chunk. */
+ * turns; in the end *data holds exactly `wanted` bytes, or `into` does when it is not NULL. Returns NULL, or
+ * what is wrong with the chunk. */
 const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um_bytes *data,
-                            um_bytes *other, size_t wanted);
+                            um_bytes *other, size_t wanted, void *into);
 /* Applies the pipeline in the same way; only the filters that the .hspy sink offers. */
 const char *um_chunk_encode(const um_chunk_pipeline *pipeline, um_bytes *data, um_bytes *other);
 

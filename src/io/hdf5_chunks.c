@@ -31,6 +31,7 @@ struct um_h5_chunks {
     size_t chunk_bytes;
     int64_t extent[4]; /* of a chunk, by logical axis */
     size_t stride[4];  /* in elements, inside a chunk */
+    bool in_order;     /* the chunk is laid out y, x, ky, kx */
     unsigned char fill[16];
     um_file *file; /* NULL: chunks are fetched by the library */
     chunk_entry *entries; /* by place in the grid; NULL when there are too many */
@@ -96,17 +97,16 @@ static um_status damaged(um_h5_chunks *c, int64_t index, const char *what)
                    (long long)index, what);
 }
 
-static void fill_chunk(const um_h5_chunks *c, um_bytes *data)
+static void fill_chunk(const um_h5_chunks *c, unsigned char *dst)
 {
     size_t width = c->layout.stored_size;
     static const unsigned char zeros[16] = {0};
-    data->size = c->chunk_bytes;
     if (memcmp(c->fill, zeros, sizeof zeros) == 0) {
-        memset(data->data, 0, data->size);
+        memset(dst, 0, c->chunk_bytes);
         return;
     }
-    for (size_t i = 0; i + width <= data->size; i += width) {
-        memcpy(data->data + i, c->fill, width);
+    for (size_t i = 0; i + width <= c->chunk_bytes; i += width) {
+        memcpy(dst + i, c->fill, width);
     }
 }
 
@@ -159,23 +159,27 @@ static um_status fetch(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned 
                         (int64_t)entry->address);
 }
 
-static um_status load_chunk(um_h5_chunks *c, int64_t index, scratch *s)
+/* Decodes a chunk to s->data, or to `into` (chunk_bytes of it) when that is not NULL. */
+static um_status load_chunk(um_h5_chunks *c, int64_t index, scratch *s, unsigned char *into)
 {
     if (s->held == index) {
+        if (into != NULL) {
+            memcpy(into, s->data.data, c->chunk_bytes);
+        }
         return UM_OK;
     }
     s->held = -1;
     unsigned mask = 0;
     UM_TRY(fetch(c, index, &s->data, &mask));
     if (s->data.size == 0) {
-        fill_chunk(c, &s->data);
+        fill_chunk(c, into != NULL ? into : s->data.data);
     } else {
-        const char *wrong = um_chunk_decode(&c->pipeline, mask, &s->data, &s->other, c->chunk_bytes);
+        const char *wrong = um_chunk_decode(&c->pipeline, mask, &s->data, &s->other, c->chunk_bytes, into);
         if (wrong != NULL) {
             return damaged(c, index, wrong);
         }
     }
-    s->held = index;
+    s->held = into == NULL ? index : -1;
     return UM_OK;
 }
 
@@ -193,36 +197,81 @@ static overlap meet(int64_t chunk_start, int64_t chunk_size, int64_t start, int6
     return (overlap){first - chunk_start, first - start, end - first};
 }
 
+/* Short runs, as chunks that cut patterns have: a call for each would cost more than the copy. */
+static void copy_run(unsigned char *dst, const unsigned char *src, size_t bytes)
+{
+    if (bytes == 16) {
+        memcpy(dst, src, 16);
+    } else if (bytes == 32) {
+        memcpy(dst, src, 32);
+    } else if (bytes == 64) {
+        memcpy(dst, src, 64);
+    } else {
+        memcpy(dst, src, bytes);
+    }
+}
+
+/* `count` elements `step` elements apart, to elements side by side. */
+static bool take_run(const um_h5_chunks *c, const unsigned char *src, size_t step, unsigned char *dst,
+                     size_t count)
+{
+    size_t width = c->layout.stored_size;
+    size_t out = um_dtype_size(c->layout.dtype);
+    if (step == 1 && c->layout.convert == UM_H5_SAME) {
+        copy_run(dst, src, count * width);
+        return true;
+    }
+    if (step == 1) {
+        return um_h5_convert_run(&c->layout, src, dst, count);
+    }
+    bool fits = true;
+    for (size_t i = 0; i < count; i++) {
+        fits = um_h5_convert_run(&c->layout, src + i * step * width, dst + i * out, 1) && fits;
+    }
+    return fits;
+}
+
 static bool copy_overlap(const um_h5_chunks *c, const um_bytes *data, const overlap o[4],
                          const int64_t size[4], unsigned char *dst)
 {
     size_t width = c->layout.stored_size;
+    size_t out = um_dtype_size(c->layout.dtype);
+    /* Whole rows of the chunk that are whole rows of the region are one run. */
+    bool joined = c->in_order && o[3].count == c->extent[3] && o[3].count == size[3];
+    int64_t rows = joined ? 1 : o[2].count;
+    size_t run = (size_t)(joined ? o[2].count * o[3].count : o[3].count);
+    size_t step = c->stride[3] > 1 && o[3].count > 1 ? c->stride[3] : 1;
     bool fits = true;
     for (int64_t y = 0; y < o[0].count; y++) {
         for (int64_t x = 0; x < o[1].count; x++) {
-            for (int64_t ky = 0; ky < o[2].count; ky++) {
-                size_t from = (size_t)(o[0].from + y) * c->stride[0] +
-                              (size_t)(o[1].from + x) * c->stride[1] +
-                              (size_t)(o[2].from + ky) * c->stride[2] +
-                              (size_t)o[3].from * c->stride[3];
-                int64_t to = (((o[0].to + y) * size[1] + o[1].to + x) * size[2] + o[2].to + ky) *
-                                 size[3] +
-                             o[3].to;
-                const unsigned char *src = data->data + from * width;
-                unsigned char *out = dst + (size_t)to * width;
-                if (c->stride[3] <= 1 || o[3].count == 1) {
-                    fits = um_h5_convert_run(&c->layout, src, out, (size_t)o[3].count) && fits;
-                    continue;
-                }
-                for (int64_t kx = 0; kx < o[3].count; kx++) {
-                    fits = um_h5_convert_run(&c->layout, src + (size_t)kx * c->stride[3] * width,
-                                             out + (size_t)kx * width, 1) &&
-                           fits;
-                }
+            size_t from = (size_t)(o[0].from + y) * c->stride[0] +
+                          (size_t)(o[1].from + x) * c->stride[1] + (size_t)o[2].from * c->stride[2] +
+                          (size_t)o[3].from * c->stride[3];
+            int64_t to = (((o[0].to + y) * size[1] + o[1].to + x) * size[2] + o[2].to) * size[3] +
+                         o[3].to;
+            for (int64_t ky = 0; ky < rows; ky++) {
+                fits = take_run(c, data->data + (from + (size_t)ky * c->stride[2]) * width, step,
+                                dst + (size_t)(to + ky * size[3]) * out, run) &&
+                       fits;
             }
         }
     }
     return fits;
+}
+
+/* Where the chunk's values lie in one piece of the region, in the chunk's own order; NULL if they do not. */
+static unsigned char *whole_in_region(const um_h5_chunks *c, const overlap o[4], const int64_t size[4],
+                                      unsigned char *dst)
+{
+    bool piece = c->in_order && c->layout.stored_size == um_dtype_size(c->layout.dtype);
+    bool inner = false; /* behind the first axis of more than one */
+    int64_t to = 0;
+    for (int axis = 0; axis < 4; axis++) {
+        piece = piece && o[axis].count == c->extent[axis] && (!inner || size[axis] == o[axis].count);
+        inner = inner || o[axis].count > 1;
+        to = to * size[axis] + o[axis].to;
+    }
+    return piece ? dst + (size_t)to * c->layout.stored_size : NULL;
 }
 
 static int64_t grid_index(const um_h5_chunks *c, const int64_t at[4])
@@ -266,13 +315,19 @@ um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64
     UM_TRY(scratch_take(c, &s));
     um_status status = UM_OK;
     do {
-        status = load_chunk(c, grid_index(c, at), s);
+        overlap o[4];
+        for (int axis = 0; axis < 4; axis++) {
+            o[axis] = meet(at[axis] * c->extent[axis], c->extent[axis], start[axis], size[axis]);
+        }
+        unsigned char *into = whole_in_region(c, o, size, dst);
+        status = load_chunk(c, grid_index(c, at), s, into);
         if (status == UM_OK) {
-            overlap o[4];
-            for (int axis = 0; axis < 4; axis++) {
-                o[axis] = meet(at[axis] * c->extent[axis], c->extent[axis], start[axis], size[axis]);
-            }
-            status = copy_overlap(c, &s->data, o, size, dst) ? UM_OK : um_h5_too_wide(c->source);
+            bool fits = into == NULL ? copy_overlap(c, &s->data, o, size, dst)
+                        : c->layout.convert == UM_H5_SAME
+                            ? true
+                            : um_h5_convert_run(&c->layout, into, into,
+                                                c->chunk_bytes / c->layout.stored_size);
+            status = fits ? UM_OK : um_h5_too_wide(c->source);
         }
     } while (status == UM_OK && next_chunk(at, first, last));
     scratch_give(c, s);
@@ -325,6 +380,13 @@ static bool take_geometry(um_h5_chunks *c, hid_t creation, size_t *places)
         c->extent[axis] = d >= 0 ? (int64_t)c->chunk[d] : 1;
         c->stride[axis] = d >= 0 ? strides[d] : 0;
     }
+    size_t expected = 1;
+    c->in_order = true;
+    for (int axis = 3; axis >= 0; axis--) {
+        c->in_order = c->in_order && (c->extent[axis] == 1 || c->stride[axis] == expected);
+        expected *= (size_t)c->extent[axis];
+    }
+    c->in_order = c->in_order && expected == elements;
     return um_mul_size(elements, layout->stored_size, &c->chunk_bytes) &&
            c->chunk_bytes <= (size_t)UINT32_MAX;
 }

@@ -1,6 +1,7 @@
 /* Stored elements into delivered ones. */
 #include "hdf5_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static uint64_t load64(const unsigned char *p, bool big_endian)
@@ -46,6 +47,26 @@ static void swap(const unsigned char *src, unsigned char *dst, size_t count, siz
     um_swap_bytes(dst, count, width);
 }
 
+static float half_to_float(unsigned half)
+{
+    int exponent = (int)(half >> 10 & 31);
+    int fraction = (int)(half & 1023);
+    float value = exponent == 0    ? ldexpf((float)fraction, -24)
+                  : exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
+                                   : ldexpf((float)(fraction + 1024), exponent - 25);
+    return half >> 15 != 0 ? -value : value;
+}
+
+static void widen_halves(bool big_endian, const unsigned char *src, unsigned char *dst, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned low = src[2 * i + big_endian];
+        unsigned high = src[2 * i + !big_endian];
+        float value = half_to_float(high << 8 | low);
+        memcpy(dst + 4 * i, &value, sizeof value);
+    }
+}
+
 bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, size_t count)
 {
     switch (layout->convert) {
@@ -55,6 +76,9 @@ bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, s
     case UM_H5_I64_TO_F64:
     case UM_H5_U64_TO_F64:
         return widen(layout->convert, layout->big_endian, src, dst, count);
+    case UM_H5_HALF:
+        widen_halves(layout->big_endian, src, dst, count);
+        return true;
     default:
         if (dst != src) {
             memcpy(dst, src, count * layout->stored_size);

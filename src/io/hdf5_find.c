@@ -33,6 +33,22 @@ static bool integer_type(hid_t type, um_h5_layout *layout)
     return true;
 }
 
+/* IEEE 754 binary16. */
+static bool is_half(hid_t type)
+{
+    size_t sign = 0;
+    size_t exponent = 0;
+    size_t exponent_bits = 0;
+    size_t fraction = 0;
+    size_t fraction_bits = 0;
+    H5T_order_t order = H5Tget_order(type);
+    return H5Tget_size(type) == 2 && (order == H5T_ORDER_LE || order == H5T_ORDER_BE) &&
+           H5Tget_precision(type) == 16 && H5Tget_ebias(type) == 15 &&
+           H5Tget_norm(type) == H5T_NORM_IMPLIED &&
+           H5Tget_fields(type, &sign, &exponent, &exponent_bits, &fraction, &fraction_bits) >= 0 &&
+           sign == 15 && exponent == 10 && exponent_bits == 5 && fraction == 0 && fraction_bits == 10;
+}
+
 static void float_type(hid_t type, um_h5_layout *layout)
 {
     layout->stored_size = H5Tget_size(type);
@@ -41,6 +57,9 @@ static void float_type(hid_t type, um_h5_layout *layout)
         layout->convert = UM_H5_SAME;
     } else if (H5Tequal(type, H5T_IEEE_F32BE) > 0 || H5Tequal(type, H5T_IEEE_F64BE) > 0) {
         layout->convert = UM_H5_SWAP;
+    } else if (is_half(type)) {
+        layout->convert = UM_H5_HALF;
+        layout->big_endian = H5Tget_order(type) == H5T_ORDER_BE;
     } else {
         layout->convert = UM_H5_LIBRARY;
     }

@@ -56,7 +56,8 @@ typedef enum um_h5_convert {
     UM_H5_SWAP,       /* big-endian */
     UM_H5_I64_TO_F64, /* exact below 2^53, checked */
     UM_H5_U64_TO_F64,
-    UM_H5_LIBRARY /* half floats and odd precisions: H5Dread converts */
+    UM_H5_HALF,       /* to f32; arrays in one piece are left to H5Dread */
+    UM_H5_LIBRARY     /* odd precisions: H5Dread converts */
 } um_h5_convert;
 
 enum { UM_H5_MAX_RANK = 8 };
@@ -71,7 +72,7 @@ typedef struct um_h5_layout {
     um_dtype dtype; /* delivered */
     size_t stored_size;
     um_h5_convert convert;
-    bool big_endian; /* of 64-bit integers */
+    bool big_endian; /* of 64-bit integers and half floats */
 } um_h5_layout;
 
 /* Fills dtype, stored_size and convert. False when the type is not a number we take. */
@@ -98,7 +99,7 @@ um_status um_h5_calibrate(um_context *ctx, const um_probe *probe, hid_t file,
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout);
 
-/* `count` elements, also in place. False where a 64-bit integer has no exact double. */
+/* `count` elements, also in place where they keep their size. False where a 64-bit integer has no exact double. */
 bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, size_t count);
 um_status um_h5_too_wide(um_source *source);
 

@@ -14,6 +14,7 @@ typedef struct reader {
     bool reshaped;        /* the scan shape is not the array's own */
     um_h5_chunks *chunks; /* NULL unless we decode them */
     int filter;           /* of the array that nobody here undoes, or 0 */
+    bool unsound;         /* chunks that only the library could read, and may not be as long as it takes them */
     um_file *file_bytes;  /* of the file that holds the array, NULL if it is not to be read plainly */
     int64_t address;      /* of an array that lies in one piece, else -1 */
 } reader;
@@ -42,6 +43,16 @@ static int foreign_filter(hid_t dataset)
         H5Pclose(creation);
     }
     return foreign;
+}
+
+static int filters(hid_t dataset)
+{
+    hid_t creation = H5Dget_create_plist(dataset);
+    int count = creation >= 0 ? H5Pget_nfilters(creation) : 0;
+    if (creation >= 0) {
+        H5Pclose(creation);
+    }
+    return count;
 }
 
 static um_status library_failure(reader *r)
@@ -99,6 +110,12 @@ static um_status read_by_library(reader *r, region g, void *dst)
                        "with gzip (h5repack -f GZIP=1) where that filter is installed",
                        r->source->path, r->filter);
     }
+    if (r->unsound) {
+        return um_fail(r->source->ctx, UM_ERROR_UNSUPPORTED,
+                       "%s: its chunks are compressed, of an unusual number type or layout, and damaged or "
+                       "too many to check: rewrite the array as float32 or uint16",
+                       r->source->path);
+    }
     um_h5_guard guard;
     um_h5_enter(&guard);
     um_status status = select_and_read(r, g, dst) ? UM_OK : library_failure(r);
@@ -106,7 +123,7 @@ static um_status read_by_library(reader *r, region g, void *dst)
     UM_TRY(status);
     um_h5_layout layout = r->layout;
     layout.big_endian = UM_HOST_BIG_ENDIAN;
-    if (layout.convert == UM_H5_SWAP) {
+    if (layout.convert == UM_H5_SWAP || layout.convert == UM_H5_HALF) {
         return UM_OK; /* the library has done it */
     }
     return convert_in_place(r, dst, elements_of(r, g), layout);
@@ -263,7 +280,8 @@ static int64_t plain_address(const reader *r)
 {
     hid_t creation = H5Dget_create_plist(r->dataset);
     bool plain = creation >= 0 && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
-                 H5Pget_external_count(creation) == 0 && r->layout.convert != UM_H5_LIBRARY;
+                 H5Pget_external_count(creation) == 0 && r->layout.convert != UM_H5_LIBRARY &&
+                 r->layout.convert != UM_H5_HALF;
     if (creation >= 0) {
         H5Pclose(creation);
     }
@@ -316,6 +334,8 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
     r->address = plain_address(r);
     r->filter = foreign_filter(dataset);
     r->chunks = um_h5_chunks_open(source, dataset, layout, r->file_bytes);
+    r->unsound = r->chunks == NULL && r->filter == 0 && filters(dataset) > 0 &&
+                 !um_h5_chunks_sound(dataset, UM_H5_SMALL_CHUNK, UM_H5_FEW_CHUNKS);
     set_block(r, info);
     info->scratch_bytes = r->file_bytes != NULL ? um_file_scratch(r->file_bytes) : 0;
     info->scratch_bytes += r->chunks != NULL ? um_h5_chunks_scratch(r->chunks) : 0;

@@ -20,7 +20,7 @@ static bool chunk_sound(hid_t dataset, hid_t space, hsize_t index, const um_chun
     uint32_t read_mask = 0;
     bool sound = data.data != NULL && other.data != NULL &&
                  H5Dread_chunk(dataset, H5P_DEFAULT, offset, &read_mask, data.data) >= 0 &&
-                 um_chunk_decode(pipeline, read_mask, &data, &other, chunk_bytes) == NULL;
+                 um_chunk_decode(pipeline, read_mask, &data, &other, chunk_bytes, NULL) == NULL;
     free(data.data);
     free(other.data);
     return sound;

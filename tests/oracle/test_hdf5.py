@@ -1,4 +1,6 @@
 """HDF5 scans against h5py: every codec, byte order, element type and layout, to the last bit."""
+import zlib
+
 import h5py
 import hdf5plugin
 import numpy as np
@@ -60,6 +62,19 @@ def test_codec(unmix, tmp_path, codec, dtype):
     assert read.tobytes() == data.astype(read.dtype).tobytes()
 
 
+# Whole patterns (decoded where they are wanted), whole rows, and chunks that cut patterns.
+@pytest.mark.parametrize("chunks", [(1, 1, 50, 47), (3, 4, 50, 47), (4, 4, 16, 16), (3, 9, 7, 47)])
+@pytest.mark.parametrize("codec", ["none", "gzip", "gzip-shuffle", "gzip-shuffle-fletcher32", "fletcher32", "lz4",
+                                   "bitshuffle", "bitshuffle-lz4", "bitshuffle-zstd", "blosc-lz4-1"])
+def test_chunk_shapes(unmix, tmp_path, codec, chunks):
+    for dtype in ("u1", "<u2", ">f4"):
+        data = counts(dtype, (7, 9, 50, 47))
+        with h5py.File(tmp_path / "a.h5", "w") as f:
+            f.create_dataset("scan", data=data, chunks=chunks, **CODECS[codec])
+        read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy")
+        assert read.tobytes() == data.astype(read.dtype).tobytes(), dtype
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<u2", ">i2", "<i4", ">u4", "<f4", ">f4", "<f8", ">f8"])
 def test_contiguous(unmix, tmp_path, dtype):
     data = counts(dtype)
@@ -78,6 +93,35 @@ def test_types_that_are_converted(unmix, tmp_path, dtype, chunks):
     read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy", *keep_f64(dtype))
     assert read.dtype == {"?": np.uint8, "<f2": np.float32}.get(dtype, np.float64)
     assert np.array_equal(read, data)
+
+
+@pytest.mark.parametrize("kind", [dict(), dict(chunks=(1, 1, 256, 32)),
+                                  dict(chunks=(2, 2, 100, 60), compression="gzip", shuffle=True)])
+@pytest.mark.parametrize("dtype", ["<f2", ">f2"])
+def test_every_half_float(unmix, tmp_path, dtype, kind):
+    data = np.arange(65536, dtype="u2").view("f2").astype(dtype).reshape(2, 2, 256, 64)
+    data[np.isnan(data)] = np.nan  # which of the many kinds is nobody's business
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, **kind)
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy")
+    assert read.dtype == np.float32
+    assert np.array_equal(read, data.astype("f4"), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "12 bits"])
+def test_compressed_chunks_that_are_too_short(unmix, tmp_path, dtype):
+    """Release 1.10 of HDF5 reads past their end when it is asked to convert them."""
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        kind = h5py.h5t.py_create("<f2" if dtype == "<f2" else "<u2").copy()
+        if dtype == "12 bits":
+            kind.set_precision(12)
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_chunk(SHAPE)
+        layout.set_deflate(4)
+        d = h5py.Dataset(h5py.h5d.create(f.id, b"scan", kind, h5py.h5s.create_simple(SHAPE), layout))
+        d.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(100)))
+    message = unmix.fails("convert", tmp_path / "a.h5", tmp_path / "a.npy")
+    assert "chunk" in message
 
 
 @pytest.mark.parametrize("chunks", [None, CHUNK])
