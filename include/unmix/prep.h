@@ -104,11 +104,13 @@ typedef struct um_visitor {
 } um_visitor;
 
 /* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and
- * the prepared patterns of one tile, sized to what is left of the budget after the visitor's states;
+ * the prepared patterns of a few tiles, sized to what is left of the budget after the visitor's states;
  * fewer workers than threads when it does not do for all. start() that fails with UM_ERROR_BUDGET for
- * a worker after the first costs that worker only; stop() is called for a state that was set. From the
- * second pass on, patterns that take at most a quarter of the free budget are kept, as prepared, and
- * not read again. */
+ * a worker after the first costs that worker only; stop() is called for a state that was set. Files are
+ * read ahead of the visits by further threads. Patterns stay in memory as um_matrix_keep() says; without
+ * it those that take at most a quarter of the free budget do, from the second pass on. Tiles are sparse
+ * rows for visitors that take them when the patterns looked at by the first such pass are u8 or u16 and
+ * have few entries that are not zero, whatever is in memory. */
 UM_CHECK UM_API um_status um_matrix_pass(um_matrix *matrix, const char *stage,
                                          const um_visitor *visitor, void *user);
 
@@ -119,6 +121,17 @@ UM_CHECK UM_API um_status um_matrix_sample(um_matrix *matrix, const char *stage,
                                            const um_visitor *visitor, void *user);
 /* The most positions that it can show, excluded ones too. */
 UM_API int64_t um_matrix_sample_size(const um_matrix *matrix, double share);
+
+/* From the next pass on patterns stay in memory and are not read again: as they are where everything fits
+ * into the budget beside `reserve`, else in the smallest of several exact forms, as many as fit. `reserve`
+ * is the most that the caller's own buffers will take at once, those held now included. What is kept is
+ * given back between passes whenever a buffer would else be refused. Looks at some patterns. */
+UM_CHECK UM_API um_status um_matrix_keep(um_matrix *matrix, size_t reserve);
+/* Most bytes of the budget that passes will take beside the visitors' states, kept patterns included:
+ * exact where they are kept as they are, else from the patterns looked at by um_matrix_keep(). */
+UM_API size_t um_matrix_memory(const um_matrix *matrix);
+/* Share of entries that are not zero, of some patterns, which it looks at. */
+UM_CHECK UM_API um_status um_matrix_density(um_matrix *matrix, double *density);
 
 /* Sums over everything that is not excluded, made in one pass; f64 accumulation, exact for integers
  * up to 2^53. Patterns have ky*kx entries, maps ny*nx (0 at excluded positions). Entries that are not

@@ -35,6 +35,16 @@ void um_buffer_free(um_context *ctx, void *buffer);
 /* Refuses, naming the number, when `bytes` more would pass the budget: what plans end with. */
 UM_CHECK um_status um_budget_require(um_context *ctx, size_t bytes, const char *what);
 
+/* Who holds budgeted memory that it can do without: asked for it before an allocation is refused. give()
+ * frees about so many bytes, or less; it may be called from any thread that allocates. */
+typedef struct um_reclaimer {
+    void (*give)(void *user, size_t bytes);
+    void *user;
+    struct um_reclaimer *next;
+} um_reclaimer;
+void um_context_add_reclaimer(um_context *ctx, um_reclaimer *reclaimer);
+void um_context_remove_reclaimer(um_context *ctx, um_reclaimer *reclaimer);
+
 /* Products and sums of sizes that come from a file. False on overflow. */
 bool um_mul_size(size_t a, size_t b, size_t *out);
 bool um_add_size(size_t a, size_t b, size_t *out);

@@ -32,6 +32,7 @@ struct um_context {
 
     size_t memory;
     atomic_size_t in_use, peak;
+    um_reclaimer *reclaimers;
 
     char *build;
 };

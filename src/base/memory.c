@@ -31,11 +31,39 @@ bool um_mul4(int64_t a, int64_t b, int64_t c, int64_t d, size_t *out)
            um_mul_size(product, (size_t)d, out) && *out <= (size_t)INT64_MAX;
 }
 
+void um_context_add_reclaimer(um_context *ctx, um_reclaimer *reclaimer)
+{
+    reclaimer->next = ctx->reclaimers;
+    ctx->reclaimers = reclaimer;
+}
+
+void um_context_remove_reclaimer(um_context *ctx, um_reclaimer *reclaimer)
+{
+    um_reclaimer **at = &ctx->reclaimers;
+    while (*at != NULL && *at != reclaimer) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = reclaimer->next;
+    }
+}
+
+/* What would be in use with `bytes` more, after asking for what can be given back if that is too much.
+ * False when it overflows. */
+static bool used_with(um_context *ctx, size_t bytes, size_t *needed)
+{
+    bool ok = um_add_size(atomic_load(&ctx->in_use), bytes, needed);
+    for (um_reclaimer *r = ctx->reclaimers; ok && r != NULL && *needed > ctx->memory; r = r->next) {
+        r->give(r->user, *needed - ctx->memory);
+        ok = um_add_size(atomic_load(&ctx->in_use), bytes, needed);
+    }
+    return ok;
+}
+
 um_status um_budget_require(um_context *ctx, size_t bytes, const char *what)
 {
-    size_t used = atomic_load(&ctx->in_use);
     size_t needed = 0;
-    if (!um_add_size(used, bytes, &needed)) {
+    if (!used_with(ctx, bytes, &needed)) {
         return um_fail(ctx, UM_ERROR_BUDGET, "%s: the size overflows", what);
     }
     if (needed > ctx->memory) {

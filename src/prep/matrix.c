@@ -47,6 +47,7 @@ static void choose_blocks(um_matrix *m)
     } else {
         choose_row_blocks(m, pattern_bytes);
     }
+    m->block_groups = ceil_div(m->block_ny * m->block_nx, UM_GROUP_ROWS);
     m->blocks_y = ceil_div(m->layout.out.ny, m->block_ny);
     m->blocks_x = ceil_div(m->layout.out.nx, m->block_nx);
     int64_t blocks = m->blocks_y * m->blocks_x;
@@ -74,6 +75,9 @@ um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep,
         .navigation_mask = um_prep_navigation_mask(prep),
     };
     memcpy(m->info.axes, m->layout.axes, sizeof m->info.axes);
+    m->out_pattern = (size_t)(m->layout.out.ky * m->layout.out.kx) * um_dtype_size(m->layout.dtype);
+    const um_source_info *stored = um_source_get_info(source);
+    m->raw_pattern = (size_t)(stored->shape.ky * stored->shape.kx) * um_dtype_size(stored->dtype);
     m->passes = um_prep_passes(prep);
     m->visits = (double)m->passes;
     choose_blocks(m);
@@ -90,20 +94,13 @@ um_status um_matrix_open(um_context *ctx, um_source *source, const um_recipe *re
     return um_matrix_from_prep(ctx, source, prep, out);
 }
 
-void um_matrix_drop_resident(um_matrix *m)
-{
-    um_buffer_free(m->ctx, m->resident);
-    m->resident = NULL;
-    m->resident_whole = false;
-}
-
 void um_matrix_free(um_matrix *matrix)
 {
     if (matrix == NULL) {
         return;
     }
+    um_resident_free(matrix);
     um_prep_free(matrix->prep);
-    um_matrix_drop_resident(matrix);
     free(matrix->report);
     free(matrix);
 }
