@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,84 +171,82 @@ um_status bench_memory_and_arithmetic(cli *c, int threads, bench_limits *out)
     double per_round = 0.0;
     unsigned char *buffer = malloc(bytes);
     part *parts = calloc((size_t)threads, sizeof *parts);
-    if (buffer == NULL || parts == NULL) {
-        free(buffer);
-        free(parts);
-        return cli_fail(c, UM_ERROR_MEMORY, "no memory for a buffer of 256 MiB");
-    }
-    memset(buffer, 1, bytes);
-    size_t share = bytes / (size_t)threads / 64 * 64;
-    for (int i = 0; i < threads; i++) {
-        parts[i] = (part){sum_words, buffer + (size_t)i * share, share, 0.0};
-    }
-    double read = best_of(parts, threads);
+    bool measured = buffer != NULL && parts != NULL;
     kernel_fn fma = choose_fma(out, &per_round);
-    for (int i = 0; i < threads; i++) {
-        parts[i] = (part){fma, &factor, 0, 0.0};
+    if (measured) {
+        memset(buffer, 1, bytes);
     }
-    double work = best_of(parts, threads);
+    for (int all = 0; measured && all < 2; all++) {
+        int count = all == 1 ? threads : 1;
+        size_t share = bytes / (size_t)count / 64 * 64;
+        for (int i = 0; i < count; i++) {
+            parts[i] = (part){sum_words, buffer + (size_t)i * share, share, 0.0};
+        }
+        double read = best_of(parts, count);
+        for (int i = 0; i < count; i++) {
+            parts[i] = (part){fma, &factor, 0, 0.0};
+        }
+        double work = best_of(parts, count);
+        measured = read > 0.0 && work > 0.0;
+        out->memory_read_GBps[all] = (double)(share * (size_t)count) / read / 1e9;
+        out->f32_fma_GFLOPS[all] = 2.0 * per_round * FMA_ROUNDS * (double)count / work / 1e9;
+    }
     free(buffer);
     free(parts);
-    if (read <= 0.0 || work <= 0.0) {
-        return cli_fail(c, UM_ERROR_MEMORY, "%d threads could not be started", threads);
-    }
-    out->memory_read_GBps = (double)(share * (size_t)threads) / read / 1e9;
-    out->f32_fma_GFLOPS = 2.0 * per_round * FMA_ROUNDS * (double)threads / work / 1e9;
-    return UM_OK;
+    return measured ? UM_OK
+                    : cli_fail(c, UM_ERROR_MEMORY,
+                               "no memory for a buffer of 256 MiB and %d threads", threads);
 }
 
-/* Bytes per second of one sequential read; negative on failure. */
-static double read_through(int fd, void *block)
+/* Seconds of one sequential read; NaN on failure. */
+static double read_through(const char *path, int flags, void *block, double *bytes)
 {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     double start = cli_seconds();
-    double total = 0.0;
     off_t offset = 0;
-    for (;;) {
-        ssize_t got = pread(fd, block, BLOCK, offset);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return -1.0;
-        }
-        if (got == 0) {
-            break;
-        }
-        total += (double)got;
-        offset += got;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0) {
+        do {
+            got = pread(fd, block, BLOCK, offset);
+        } while (got < 0 && errno == EINTR);
+        offset += got > 0 ? got : 0;
     }
-    double seconds = cli_seconds() - start;
-    return seconds > 0.0 ? total / seconds : -1.0;
-}
-
-um_status bench_file(cli *c, const char *path, bench_limits *out)
-{
-    void *block = malloc(BLOCK);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    um_status status = UM_OK;
-    if (block == NULL || fd < 0) {
-        status = cli_fail(c, UM_ERROR_IO, "%s: cannot be read back: %s", path, strerror(errno));
-        goto cleanup;
-    }
-    /* Pages that wait to be written cannot be dropped. */
-    fsync(fd);
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    double cold = read_through(fd, block);
-    double cached = -1.0;
-    for (int i = 0; i < REPEATS; i++) {
-        double again = read_through(fd, block);
-        cached = again > cached ? again : cached;
-    }
-    if (cold < 0.0 || cached < 0.0) {
-        status = cli_fail(c, UM_ERROR_IO, "%s: cannot be read back: %s", path, strerror(errno));
-        goto cleanup;
-    }
-    out->file_read_GBps = cold / 1e9;
-    out->file_cached_GBps = cached / 1e9;
-cleanup:
-    free(block);
     if (fd >= 0) {
         close(fd);
     }
-    return status;
+    *bytes = (double)offset;
+    return got < 0 || offset == 0 ? NAN : cli_seconds() - start;
+}
+
+void bench_forget(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        /* Pages that wait to be written cannot be dropped. */
+        fsync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+    }
+}
+
+um_status bench_file(cli *c, const char *path, bool cached, bench_file_limits *out)
+{
+    void *block = NULL;
+    double bytes = 0.0;
+    if (posix_memalign(&block, 4096, BLOCK) != 0) {
+        return cli_fail(c, UM_ERROR_MEMORY, "no memory for a block of 8 MiB");
+    }
+    bench_forget(path);
+    out->direct_seconds = read_through(path, O_DIRECT, block, &bytes);
+    bench_forget(path);
+    out->buffered_seconds = read_through(path, 0, block, &out->bytes);
+    out->cold_seconds = fmin(out->direct_seconds, out->buffered_seconds); /* of the one that is no NaN */
+    out->cached_seconds = NAN;
+    for (int i = 0; cached && i < REPEATS; i++) {
+        out->cached_seconds = fmin(out->cached_seconds, read_through(path, 0, block, &bytes));
+    }
+    free(block);
+    return isnan(out->buffered_seconds)
+               ? cli_fail(c, UM_ERROR_IO, "%s: cannot be read back: %s", path, strerror(errno))
+               : UM_OK;
 }

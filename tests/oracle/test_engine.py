@@ -41,5 +41,5 @@ def test_ten_scans_of_each_kind(unmix, kind, tmp_path):
     assert sum(row["excess_of_floor"] <= 1 for row in rows) >= 9
     if kind != "D3":
         assert sum(row["worst_to_best"] >= 0.99 for row in rows) >= 9
-    found = sum(row["rare_to_truth"] > 0.8 for row in rows)
+    found = sum(row["rare_to_truth"] > 0.6 for row in rows)
     assert found >= {"D0": 8, "D1": 10, "D2": 10, "D3": 0}[kind]
