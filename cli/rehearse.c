@@ -34,6 +34,9 @@ static bool leads_to_hdf5(const char *path)
     if (is_hdf5(path)) {
         return true;
     }
+    if (path[0] == '@' || strpbrk(path, "*?[") != NULL) {
+        return true; /* several files: any of them may be */
+    }
     const char *colon = strrchr(path, ':');
     if (colon == NULL) {
         return false;

@@ -42,7 +42,7 @@ typedef struct um_open_options {
 
 typedef struct um_source_info {
     const char *path;   /* as given, without the dataset part */
-    const char *format; /* short name: "hspy", "hdf5", "emd", "fpd", "blo", "mib", "npy", "raw" */
+    const char *format; /* short name: "hspy", "hdf5", "emd", "fpd", "blo", "mib", "npy", "raw", "parts" */
     um_dtype dtype;     /* of what um_source_read() delivers, native endian */
     um_shape shape;
     um_axis axes[4];
@@ -56,7 +56,10 @@ typedef struct um_source_info {
 typedef struct um_source um_source;
 
 /* Opens a scan; the format is found from the content, never from the name alone. "file.h5:/path" names
- * a dataset. Reads headers only. The context must outlive the source.
+ * a dataset. "part_*.npy" (a pattern as of the shell) and "@list.txt" (a text file with a name per line,
+ * taken from its folder) name a scan in several files: parts of equal width follow one another by rows,
+ * else by positions; patterns must be alike; files found by a pattern come in the order of the numbers
+ * in their names. Reads headers only. The context must outlive the source.
  * Errors: UM_ERROR_IO, _FORMAT, _TRUNCATED, _UNSUPPORTED, _SHAPE, each with a line that says what to
  * do. */
 UM_CHECK UM_API um_status um_source_open(um_context *ctx, const char *path,
@@ -72,7 +75,8 @@ UM_API const char *um_source_metadata(const um_source *source);
 UM_CHECK UM_API um_status um_source_read(um_source *source, um_rect rect, void *dst);
 
 /* SHA-256 of the file's bytes as 64 hex digits; for a file above 64 MiB, of its size (8 bytes, little
- * endian), its first 4 MiB, 64 evenly spaced blocks of 64 KiB and its last 4 MiB. For provenance. */
+ * endian), its first 4 MiB, 64 evenly spaced blocks of 64 KiB and its last 4 MiB. For provenance. Of a scan in several files, of the
+ * digests of these as text. */
 UM_CHECK UM_API um_status um_source_digest(um_source *source, char hex[65]);
 
 /* ---- sinks ---------------------------------------------------------------------------------- */

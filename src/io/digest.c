@@ -67,10 +67,28 @@ static um_status digest_file(digest *d, char hex[65])
     return UM_OK;
 }
 
+/* The digests of the parts, one after another as text. */
+static um_status digest_parts(um_source *source, char hex[65])
+{
+    um_sha256 sha;
+    um_sha256_begin(&sha);
+    um_source *part = NULL;
+    for (int i = 0; (part = source->ops->part(source, i)) != NULL; i++) {
+        char own[65];
+        UM_TRY(um_source_digest(part, own));
+        um_sha256_add(&sha, own, 64);
+    }
+    um_sha256_end(&sha, hex);
+    return UM_OK;
+}
+
 um_status um_source_digest(um_source *source, char hex[65])
 {
     digest d = {.ctx = source->ctx, .path = source->path};
     hex[0] = '\0';
+    if (source->ops->part != NULL) {
+        return digest_parts(source, hex);
+    }
     d.fd = open(d.path, O_RDONLY | O_CLOEXEC);
     if (d.fd < 0) {
         return um_fail(d.ctx, UM_ERROR_IO, "%s: cannot be opened: %s", d.path, strerror(errno));

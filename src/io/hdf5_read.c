@@ -244,7 +244,7 @@ static hid_t memory_type(hid_t dataset, const um_h5_layout *layout)
 }
 
 /* The file that holds the array (a link may have led elsewhere), if its bytes lie where HDF5 says. */
-static um_file *open_plain(um_context *ctx, hid_t dataset)
+static um_file *open_plain(um_source *source, hid_t dataset)
 {
     hid_t file = H5Iget_file_id(dataset);
     if (file < 0) {
@@ -261,13 +261,12 @@ static um_file *open_plain(um_context *ctx, hid_t dataset)
         (size_t)length < sizeof name) {
         plain = calloc(1, sizeof *plain);
     }
-    if (plain != NULL && !um_file_open(ctx, name, plain)) {
+    if (plain != NULL && !um_file_open(source->ctx, name, plain)) {
         free(plain);
         plain = NULL;
     }
     if (plain != NULL) {
-        int64_t room = um_file_room(ctx, plain->size);
-        um_file_take_room(plain, &room);
+        um_source_take_room(source, plain);
     }
     H5Pclose(creation);
     H5Pclose(access);
@@ -315,7 +314,7 @@ static void set_block(const reader *r, um_source_info *info)
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout)
 {
-    static const um_source_ops ops = {read_rect, close_reader, will_read};
+    static const um_source_ops ops = {read_rect, close_reader, will_read, NULL};
     reader *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(source->ctx, UM_ERROR_MEMORY, "%s: no memory to open it", source->path);
@@ -330,7 +329,7 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
         (size_t)(layout->extent[2] * layout->extent[3]) * um_dtype_size(layout->dtype);
     r->reshaped =
         info->shape.ny != layout->extent[0] || info->shape.nx != layout->extent[1];
-    r->file_bytes = open_plain(source->ctx, dataset);
+    r->file_bytes = open_plain(source, dataset);
     r->address = plain_address(r);
     r->filter = foreign_filter(dataset);
     r->chunks = um_h5_chunks_open(source, dataset, layout, r->file_bytes);

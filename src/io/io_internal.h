@@ -17,6 +17,7 @@ typedef struct um_probe {
     unsigned char head[4096]; /* first bytes */
     size_t head_size;
     int64_t file_size;
+    bool part; /* of a scan in several files that the user named: no others belong to it */
 } um_probe;
 
 /* Formats are asked in the order of the table; the first that recognises the head opens the file. */
@@ -35,6 +36,7 @@ typedef struct um_source_ops {
     um_status (*read)(um_source *source, um_rect rect, void *dst);
     void (*close)(um_source *source);
     void (*will_read)(um_source *source, um_rect rect); /* NULL: does nothing */
+    um_source *(*part)(um_source *source, int index); /* of several files; NULL after the last. NULL: one file */
 } um_source_ops;
 
 struct um_source {
@@ -45,11 +47,21 @@ struct um_source {
     char *metadata_text;
     const um_source_ops *ops;
     void *state;
+    int64_t *room; /* while it is opened as a part: what all parts may yet keep in the page cache */
 };
 
 /* Says that a rectangle will be read soon: the system begins to bring its bytes, and this returns at once.
  * A hint, for the part after the one being read; needs no thread of its own. Thread-safe. */
 void um_source_will_read(um_source *source, um_rect rect);
+
+/* A scan in several files (parts.c). Whether a spec names one; opens source->path as one. */
+bool um_parts_named(const char *spec);
+um_status um_parts_open(um_context *ctx, const um_open_options *options, um_source *source);
+/* um_source_open() for a part of such a scan. */
+um_status um_source_open_part(um_context *ctx, const char *path, const um_open_options *options,
+                              int64_t *room, um_source **out);
+/* Decides how much of a file of the source goes through the page cache. */
+void um_source_take_room(um_source *source, um_file *file);
 
 extern const um_reader um_format_hdf5; /* hspy, emd, fpd and any dataset */
 extern const um_reader um_format_blo;

@@ -127,7 +127,7 @@ static void mib_close(um_source *source)
     source->state = NULL;
 }
 
-static const um_source_ops mib_ops = {mib_read, mib_close, mib_will_read};
+static const um_source_ops mib_ops = {mib_read, mib_close, mib_will_read, NULL};
 
 static um_status read_first_header(um_context *ctx, const um_probe *probe, um_mib_header *header)
 {
@@ -224,8 +224,8 @@ static void keep_whole_lines(um_context *ctx, const um_probe *probe,
 static um_status shape_scan(um_context *ctx, const um_probe *probe, const um_open_options *options,
                             const json_t *side, um_mib *mib, um_source *source, const char **how)
 {
-    um_mib_scan scan = {1, mib->frames, 0, "options"};
-    if (options->scan_ny == 0 && options->scan_nx == 0) {
+    um_mib_scan scan = {1, mib->frames, 0, probe->part ? "parts" : "options"};
+    if (options->scan_ny == 0 && options->scan_nx == 0 && !probe->part) {
         UM_TRY(um_mib_scan_find(ctx, mib, side, &scan));
         keep_whole_lines(ctx, probe, options, mib->frames - scan.skip, &scan);
     }
@@ -249,7 +249,7 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     source->ops = &mib_ops;
     source->state = mib;
     UM_TRY(um_mib_layout_find(ctx, probe->path, &header, &mib->layout));
-    UM_TRY(um_mib_series_open(ctx, probe->path, &header, mib));
+    UM_TRY(um_mib_series_open(source, probe->path, &header, !probe->part, mib));
     UM_TRY(um_mib_frame_header(ctx, mib, mib->frames - 1, &last));
     info->dtype = mib->layout.dtype;
     info->shape.ky = mib->layout.ky;

@@ -62,9 +62,9 @@ typedef struct um_mib {
     int64_t skip; /* frames before the first position */
 } um_mib;
 
-/* Finds the files that continue `path` or that it continues, ordered by sequence number. */
-um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_header *header,
-                             um_mib *mib);
+/* Opens `path` and, if asked for, the files that continue it or that it continues, ordered by sequence number. */
+um_status um_mib_series_open(um_source *source, const char *path, const um_mib_header *header,
+                             bool others, um_mib *mib);
 void um_mib_series_close(um_mib *mib);
 /* Reads the header of a frame of the series. */
 um_status um_mib_frame_header(um_context *ctx, const um_mib *mib, int64_t frame,

@@ -171,9 +171,10 @@ static bool keep_chain(um_mib *mib, const char *own)
     return true;
 }
 
-um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_header *header,
-                             um_mib *mib)
+um_status um_mib_series_open(um_source *source, const char *path, const um_mib_header *header,
+                             bool others, um_mib *mib)
 {
+    um_context *ctx = source->ctx;
     um_mib_file own;
     int64_t stride = mib->layout.header + mib->layout.image;
     if (!open_candidate(ctx, path, header, stride, &own)) {
@@ -185,7 +186,9 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
         drop_file(&own);
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
-    collect(ctx, path, header, stride, mib);
+    if (others) {
+        collect(ctx, path, header, stride, mib);
+    }
     if (!keep_chain(mib, path)) {
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
@@ -194,9 +197,10 @@ um_status um_mib_series_open(um_context *ctx, const char *path, const um_mib_hea
     for (int i = 0; i < mib->count; i++) {
         total += mib->files[i].file->size;
     }
-    int64_t room = um_file_room(ctx, total);
+    int64_t all = source->room != NULL ? 0 : um_file_room(ctx, total);
+    int64_t *room = source->room != NULL ? source->room : &all;
     for (int i = 0; i < mib->count; i++) {
-        um_file_take_room(mib->files[i].file, &room);
+        um_file_take_room(mib->files[i].file, room);
         mib->files[i].first = mib->frames;
         mib->frames += mib->files[i].frames;
     }

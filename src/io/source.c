@@ -116,8 +116,8 @@ static um_status open_file(um_context *ctx, um_probe *probe, const um_open_optio
                    probe->path);
 }
 
-um_status um_source_open(um_context *ctx, const char *path, const um_open_options *options,
-                         um_source **out)
+static um_status open_source(um_context *ctx, const char *path, const um_open_options *options,
+                             int64_t *room, um_source **out)
 {
     static const um_open_options none = {0};
     *out = NULL;
@@ -126,19 +126,47 @@ um_status um_source_open(um_context *ctx, const char *path, const um_open_option
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to open it", path);
     }
     source->ctx = ctx;
-    um_probe probe = {0};
-    um_status status = um_path_split(ctx, path, &source->path, &probe.dataset);
-    if (status == UM_OK) {
+    source->room = room;
+    options = options != NULL ? options : &none;
+    um_probe probe = {.part = room != NULL};
+    um_status status = UM_OK;
+    if (room == NULL && um_parts_named(path)) {
+        source->path = um_strdup(path);
+        source->info.format = "parts";
+        status = source->path != NULL ? um_parts_open(ctx, options, source)
+                                      : um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory", path);
+        status = status == UM_OK ? finish_open(ctx, source) : status;
+    } else {
+        status = um_path_split(ctx, path, &source->path, &probe.dataset);
         probe.path = source->path;
-        status = open_file(ctx, &probe, options != NULL ? options : &none, source);
+        status = status == UM_OK ? open_file(ctx, &probe, options, source) : status;
     }
     source->info.path = source->path;
+    source->room = NULL;
     if (status != UM_OK) {
         um_source_free(source);
         return status;
     }
     *out = source;
     return UM_OK;
+}
+
+um_status um_source_open(um_context *ctx, const char *path, const um_open_options *options,
+                         um_source **out)
+{
+    return open_source(ctx, path, options, NULL, out);
+}
+
+um_status um_source_open_part(um_context *ctx, const char *path, const um_open_options *options,
+                              int64_t *room, um_source **out)
+{
+    return open_source(ctx, path, options, room, out);
+}
+
+void um_source_take_room(um_source *source, um_file *file)
+{
+    int64_t own = source->room != NULL ? 0 : um_file_room(source->ctx, file->size);
+    um_file_take_room(file, source->room != NULL ? source->room : &own);
 }
 
 void um_source_free(um_source *source)
