@@ -20,6 +20,8 @@ typedef struct um_real_sums {
     double least;
 } um_real_sums;
 
+enum { UM_TAP_WIDTH = 32, UM_RANK_LANES = 16 };
+
 typedef struct um_pixel_kernels {
     /* Adds `rows` patterns to s, and each one's sum and sum of squares over the pixels that are kept to
      * total[r] and squares[r]. keep: all bits set, or none at pixels left out, in the type of the
@@ -36,6 +38,22 @@ typedef struct um_pixel_kernels {
                       um_real_sums *s, double *total, double *squares);
     /* Values of any type as f64; false when one is negative or not finite. */
     bool (*widen[UM_DTYPE_COUNT])(double *dst, const void *src, size_t count);
+    void (*to_f32[UM_DTYPE_COUNT])(float *dst, const void *src, size_t count);
+    /* dst[line][i] = w[0] p[i] + sum over 1 <= j <= radius of w[j] (p[i - j stride] + p[i + j stride]),
+     * p = src + line step, i < UM_TAP_WIDTH. */
+    void (*symmetric_taps)(const float *weights, size_t radius, const float *src, size_t stride,
+                           size_t step, size_t lines, float *dst);
+    /* How many of n values (a multiple of UM_RANK_LANES) are at most `level`; the greatest of those, the
+     * least of the others, -/+ infinity where there is none. */
+    size_t (*split)(const float *values, size_t n, float level, float *below, float *above);
+    /* One row of a scan that dilates under a limit: value[i] becomes the greatest of itself, the three of
+     * the row before (may be NULL) and the value before it in the row, at most limit[i]. `back` goes from
+     * the end of the row. */
+    void (*spread_row)(const int32_t *limit, int32_t *value, const int32_t *before, size_t n, bool back);
+    /* marks[i] = 1 where value[i] exceeds its neighbour i + 1, or one of the three in the next row (may be
+     * NULL), and that one is still below its limit; else 0. */
+    void (*mark_spreading)(const int32_t *limit, const int32_t *value, const int32_t *next_limit,
+                           const int32_t *next, size_t n, uint8_t *marks);
 } um_pixel_kernels;
 
 const um_pixel_kernels *um_pixel_kernels_get(um_isa isa);

@@ -1,11 +1,9 @@
 /* Included once per instruction set with VARIANT (name of the table) defined. Plain loops that the compiler
  * turns into vectors: integers are kept as narrow as their sums allow, and four patterns are taken at once so
  * that sums over patterns go to memory a quarter as often. */
-#include <math.h>
+#include "filters_body.h"
 
 enum { BLOCK = 1024, LANES = 8 }; /* pixels at once: their sums stay in the first cache */
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* ---- integers ------------------------------------------------------------------------------- */
 
@@ -232,6 +230,23 @@ DEFINE_WIDEN(widen_i32, int32_t)
 DEFINE_WIDEN(widen_f32, float)
 DEFINE_WIDEN(widen_f64, double)
 
+#define DEFINE_TO_F32(name, type)                                                                  \
+    static void name(float *restrict dst, const void *src, size_t count)                           \
+    {                                                                                              \
+        const type *restrict values = src;                                                         \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            dst[i] = (float)values[i];                                                             \
+        }                                                                                          \
+    }
+DEFINE_TO_F32(to_f32_u8, uint8_t)
+DEFINE_TO_F32(to_f32_u16, uint16_t)
+DEFINE_TO_F32(to_f32_u32, uint32_t)
+DEFINE_TO_F32(to_f32_i8, int8_t)
+DEFINE_TO_F32(to_f32_i16, int16_t)
+DEFINE_TO_F32(to_f32_i32, int32_t)
+DEFINE_TO_F32(to_f32_f32, float)
+DEFINE_TO_F32(to_f32_f64, double)
+
 /* The order of every sum is fixed by the lanes. */
 static void add_reals(const double *restrict values, const double *restrict weight, size_t first,
                       size_t count, um_real_sums *s, double *total, double *squares)
@@ -280,7 +295,14 @@ const um_pixel_kernels VARIANT = {
     .count = {[UM_U8] = count_u8, [UM_U16] = count_u16},
     .masked_sum = {[UM_U8] = masked_sum_u8, [UM_U16] = masked_sum_u16},
     .moments = {[UM_U8] = moments_u8, [UM_U16] = moments_u16},
+    .symmetric_taps = symmetric_taps,
+    .split = split,
+    .spread_row = spread_row,
+    .mark_spreading = mark_spreading,
     .add_reals = add_reals,
     .widen = {[UM_U8] = widen_u8, [UM_U16] = widen_u16, [UM_U32] = widen_u32, [UM_I8] = widen_i8,
               [UM_I16] = widen_i16, [UM_I32] = widen_i32, [UM_F32] = widen_f32, [UM_F64] = widen_f64},
+    .to_f32 = {[UM_U8] = to_f32_u8, [UM_U16] = to_f32_u16, [UM_U32] = to_f32_u32,
+               [UM_I8] = to_f32_i8, [UM_I16] = to_f32_i16, [UM_I32] = to_f32_i32,
+               [UM_F32] = to_f32_f32, [UM_F64] = to_f32_f64},
 };

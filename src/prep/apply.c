@@ -23,14 +23,14 @@ static size_t lay_scratch(const um_prep *prep, void *scratch, um_scratch *s)
         return 0;
     }
     s->a = take(base, &at, pixels, sizeof *s->a);
-    s->b = take(base, &at, pixels, sizeof *s->b);
+    s->b = take(base, &at, pixels + 2, sizeof *s->b); /* or the levels of all rings */
     s->column = take(base, &at, (size_t)prep->kx, sizeof *s->column);
     s->sum = take(base, &at, (size_t)(prep->layout.out.ky * prep->layout.out.kx), sizeof *s->sum);
     if (r->background != UM_BACKGROUND_NONE) {
-        s->c = take(base, &at, pixels, sizeof *s->c);
+        s->c = take(base, &at, pixels + UM_RANK_LANES, sizeof *s->c);
         s->room = take(base, &at, um_gauss_room(&prep->learned->wide, prep->ky, prep->kx),
                        sizeof *s->room);
-        s->queue = take(base, &at, pixels, sizeof *s->queue);
+        s->queue = take(base, &at, pixels + 1, sizeof *s->queue);
         s->queued = take(base, &at, pixels, 1);
     }
     return at;
@@ -69,11 +69,11 @@ static void load_pattern(const um_prep *prep, const char *raw, float *pattern)
     int64_t pixels = prep->ky * prep->kx;
     const char *first = raw + (size_t)(prep->crop_ky * width + prep->crop_kx) * size;
     if (prep->kx == width) {
-        um_to_f32(dtype, pattern, first, (size_t)pixels);
+        prep->kernels->to_f32[dtype](pattern, first, (size_t)pixels);
     } else {
         for (int64_t y = 0; y < prep->ky; y++) {
-            um_to_f32(dtype, pattern + y * prep->kx, first + (size_t)(y * width) * size,
-                      (size_t)prep->kx);
+            prep->kernels->to_f32[dtype](pattern + y * prep->kx, first + (size_t)(y * width) * size,
+                                         (size_t)prep->kx);
         }
     }
     if (prep->recipe->not_finite_zero && !um_dtype_is_integer(dtype)) {
@@ -123,6 +123,17 @@ static void prepare_pattern(const um_prep *prep, const char *raw, int64_t positi
         um_apply_friedel(prep, s->a, s->b);
         swap(s);
     }
+}
+
+/* True when prepare_pattern() swaps its buffers an odd number of times. */
+static bool ends_in_other(const um_prep *prep)
+{
+    const um_learned *learned = prep->learned;
+    bool prepared = prep->level >= UM_LEVEL_PREPARED;
+    bool affine = prep->level >= UM_LEVEL_REPAIRED && learned->samples != NULL;
+    bool shifted = prepared && learned->shifts != NULL;
+    bool paired = prepared && um_recipe_has(prep->recipe, UM_KEY_FRIEDEL);
+    return (affine + shifted + paired) % 2 == 1;
 }
 
 /* ---- sums ----------------------------------------------------------------------------------- */
@@ -187,8 +198,10 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
     size_t raw_pattern = (size_t)(prep->source->shape.ky * prep->source->shape.kx) *
                          um_dtype_size(prep->source->dtype);
     size_t pixels = (size_t)(l->out.ky * l->out.kx);
-    um_scratch s;
-    lay_scratch(prep, scratch, &s);
+    bool binned = bin > 1 || prep->bin_signal > 1;
+    bool other = ends_in_other(prep);
+    um_scratch room;
+    lay_scratch(prep, scratch, &room);
     for (int64_t i = 0; i < out.ny * out.nx; i++) {
         int64_t y = i / out.nx * bin;
         int64_t x = i % out.nx * bin;
@@ -198,8 +211,14 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
             continue;
         }
         float *to = (float *)dst + (size_t)i * pixels;
-        bool binned = bin > 1 || prep->bin_signal > 1;
-        memset(s.sum, 0, binned ? pixels * sizeof *s.sum : 0);
+        um_scratch s = room;
+        if (binned) {
+            memset(s.sum, 0, pixels * sizeof *s.sum);
+        } else if (other) { /* so that the last step leaves the pattern where it belongs */
+            s.b = to;
+        } else {
+            s.a = to;
+        }
         for (int64_t b = 0; b < bin * bin; b++) {
             int64_t by = b / bin;
             int64_t bx = b % bin;
@@ -210,8 +229,8 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
                 add_binned(prep, s.a, s.column, s.sum);
             }
         }
-        for (size_t p = 0; p < pixels; p++) {
-            to[p] = binned ? (float)s.sum[p] : s.a[p];
+        for (size_t p = 0; binned && p < pixels; p++) {
+            to[p] = (float)s.sum[p];
         }
         finish_pattern(prep, to);
     }

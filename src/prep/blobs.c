@@ -46,12 +46,12 @@ static int64_t near_index(int64_t i, int64_t n)
     return i < 0 ? 0 : i >= n ? n - 1 : i;
 }
 
-static um_status respond(um_context *ctx, blob_work *w, int scale)
+static um_status respond(const um_prep *prep, blob_work *w, int scale)
 {
     um_gauss gauss = {0};
     double sigma = scale + 1;
-    UM_TRY(um_gauss_make(ctx, sigma, &gauss));
-    um_gauss_apply(&gauss, w->image, w->ky, w->kx, w->between, w->room, w->smooth);
+    UM_TRY(um_gauss_make(prep->ctx, sigma, &gauss));
+    um_gauss_apply(prep->kernels, &gauss, w->image, w->ky, w->kx, w->between, w->room, w->smooth);
     free(gauss.weights);
     for (int64_t i = 0; i < w->ky * w->kx; i++) {
         int64_t y = i / w->kx;
@@ -142,7 +142,7 @@ um_status um_mask_blobs(um_prep *prep, um_source *source, uint8_t *fine)
         w.image[i] = mean[i] > 0 ? (float)sqrt(mean[i]) : 0; /* weak reflections beside the beam */
     }
     for (int s = 0; status == UM_OK && s < SCALES; s++) {
-        status = respond(prep->ctx, &w, s);
+        status = respond(prep, &w, s);
     }
     if (status == UM_OK) {
         draw_blobs(prep, &w, fine);

@@ -173,7 +173,7 @@ static um_status center_visit(void *user, void *state, const um_tile *tile)
     size_t pixels = (size_t)(job->prep->ky * job->prep->kx);
     for (size_t r = 0; r < tile->rows; r++) {
         const char *row = (const char *)tile->data + r * pixels * um_dtype_size(tile->dtype);
-        um_to_f32(tile->dtype, s->pattern, row, pixels);
+        job->prep->kernels->to_f32[tile->dtype](s->pattern, row, pixels);
         double cy = job->cy;
         double cx = job->cx;
         bool found = job->prep->recipe->center == UM_CENTER_MASS

@@ -1,16 +1,9 @@
-/* Stored values to f32, and repair of bad pixels in any type. */
+/* Repair of bad pixels in any type. */
 #include "steps.h"
 
 #include <math.h>
 
 #define DEFINE_TYPE(suffix, type, integer)                                                         \
-    static void convert_##suffix(float *restrict dst, const void *src, size_t count)               \
-    {                                                                                              \
-        const type *restrict values = src;                                                         \
-        for (size_t i = 0; i < count; i++) {                                                       \
-            dst[i] = (float)values[i];                                                             \
-        }                                                                                          \
-    }                                                                                              \
     static void repair_##suffix(void *pattern, const um_repair *repairs, size_t count, bool whole) \
     {                                                                                              \
         type *values = pattern; /* NOLINT(bugprone-macro-parentheses): a type */                   \
@@ -32,22 +25,12 @@ DEFINE_TYPE(i32, int32_t, true)
 DEFINE_TYPE(f32, float, false)
 DEFINE_TYPE(f64, double, false)
 
-typedef void (*convert_fn)(float *restrict dst, const void *src, size_t count);
 typedef void (*repair_fn)(void *pattern, const um_repair *repairs, size_t count, bool whole);
 
-static const convert_fn converters[UM_DTYPE_COUNT] = {
-    [UM_U8] = convert_u8,   [UM_U16] = convert_u16, [UM_U32] = convert_u32, [UM_I8] = convert_i8,
-    [UM_I16] = convert_i16, [UM_I32] = convert_i32, [UM_F32] = convert_f32, [UM_F64] = convert_f64,
-};
 static const repair_fn repairers[UM_DTYPE_COUNT] = {
     [UM_U8] = repair_u8,   [UM_U16] = repair_u16, [UM_U32] = repair_u32, [UM_I8] = repair_i8,
     [UM_I16] = repair_i16, [UM_I32] = repair_i32, [UM_F32] = repair_f32, [UM_F64] = repair_f64,
 };
-
-void um_to_f32(um_dtype dtype, float *dst, const void *src, size_t count)
-{
-    converters[dtype](dst, src, count);
-}
 
 void um_repair_pattern(um_dtype dtype, void *pattern, const um_repair *repairs, size_t count,
                        bool whole)

@@ -27,102 +27,85 @@ um_status um_gauss_make(um_context *ctx, double sigma_px, um_gauss *out)
 /* d c b a | a b c d | d c b a, as often as needed. */
 static int64_t mirror(int64_t i, int64_t n)
 {
+    if (i >= 0 && i < n) {
+        return i;
+    }
+    if (i >= -n && i < 2 * n) { /* without a division: there are many of these */
+        return i < 0 ? -1 - i : 2 * n - 1 - i;
+    }
     int64_t m = i % (2 * n);
     m = m < 0 ? m + 2 * n : m;
     return m < n ? m : 2 * n - 1 - m;
 }
 
-enum { WIDTH = 32 }; /* columns at once: their sums stay in registers */
+enum { WIDTH = UM_TAP_WIDTH }; /* columns at once: their sums stay in registers */
 
+/* A panel or a row with its mirror images, and the filtered panel. */
 size_t um_gauss_room(const um_gauss *gauss, int64_t ky, int64_t kx)
 {
-    size_t panel = (size_t)(ky + 2 * gauss->radius) * WIDTH;
-    size_t row = (size_t)(kx + 2 * gauss->radius) + WIDTH;
+    size_t panel = (size_t)(2 * ky + 2 * gauss->radius) * WIDTH;
+    size_t row = (size_t)(2 * kx + 2 * gauss->radius) + 3 * WIDTH;
     return panel > row ? panel : row;
 }
 
-/* WIDTH sums: w[0]*p[i] + sum over j of w[j]*(p[i - j*stride] + p[i + j*stride]). The first `count`
- * go to dst. */
-static inline void add_taps(const um_gauss *g, const float *p, int64_t stride, int64_t count,
-                            float *dst)
+/* Up to WIDTH values; most often all, and then the size is known when this is compiled. */
+static void copy_some(float *restrict dst, const float *restrict src, int64_t count)
 {
-    float sum[WIDTH];
-    for (int i = 0; i < WIDTH; i++) {
-        sum[i] = g->weights[0] * p[i];
+    if (count == WIDTH) {
+        memcpy(dst, src, WIDTH * sizeof *dst);
+        return;
     }
-    for (int64_t j = 1; j <= g->radius; j++) {
-        const float *before = p - j * stride;
-        const float *after = p + j * stride;
-        float w = g->weights[j];
-        for (int i = 0; i < WIDTH; i++) {
-            sum[i] += w * (before[i] + after[i]);
-        }
+    for (int64_t i = 0; i < count; i++) {
+        dst[i] = src[i];
     }
-    memcpy(dst, sum, (size_t)(count < WIDTH ? count : WIDTH) * sizeof *dst);
 }
 
 /* Columns first .. first+WIDTH-1, copied together with their mirror images so that they lie close.
  */
-static inline void filter_down(const um_gauss *g, const float *src, int64_t ky, int64_t kx,
-                               int64_t first, float *panel, float *dst)
+static void filter_down(const um_pixel_kernels *kernels, const um_gauss *g, const float *src,
+                        int64_t ky, int64_t kx, int64_t first, float *panel, float *dst)
 {
     int64_t count = kx - first < WIDTH ? kx - first : WIDTH;
+    float *filtered = panel + (ky + 2 * g->radius) * WIDTH;
     for (int64_t y = -g->radius; y < ky + g->radius; y++) {
         float *to = panel + (y + g->radius) * WIDTH;
-        const float *from = src + mirror(y, ky) * kx + first;
-        for (int64_t i = 0; i < WIDTH; i++) {
-            to[i] = i < count ? from[i] : 0.0F;
+        copy_some(to, src + mirror(y, ky) * kx + first, count);
+        for (int64_t i = count; i < WIDTH; i++) {
+            to[i] = 0;
         }
     }
+    kernels->symmetric_taps(g->weights, (size_t)g->radius, panel + g->radius * WIDTH, WIDTH, WIDTH,
+                            (size_t)ky, filtered);
     for (int64_t y = 0; y < ky; y++) {
-        add_taps(g, panel + (y + g->radius) * WIDTH, WIDTH, count, dst + y * kx + first);
+        copy_some(dst + y * kx + first, filtered + y * WIDTH, count);
     }
 }
 
-static inline void filter_across(const um_gauss *g, const float *line, int64_t kx, float *row,
-                                 float *dst)
+static void filter_across(const um_pixel_kernels *kernels, const um_gauss *g, const float *line,
+                          int64_t kx, float *row, float *dst)
 {
+    int64_t wide = (kx + WIDTH - 1) / WIDTH * WIDTH;
+    float *filtered = row + wide + 2 * g->radius;
     for (int64_t i = 0; i < g->radius; i++) {
         row[i] = line[mirror(i - g->radius, kx)];
         row[g->radius + kx + i] = line[mirror(kx + i, kx)];
     }
     memcpy(row + g->radius, line, (size_t)kx * sizeof *row);
-    memset(row + kx + 2 * g->radius, 0, WIDTH * sizeof *row);
-    for (int64_t x = 0; x < kx; x += WIDTH) {
-        add_taps(g, row + g->radius + x, 1, kx - x, dst + x);
+    for (int64_t i = kx; i < wide; i++) {
+        row[i + 2 * g->radius] = 0;
     }
+    kernels->symmetric_taps(g->weights, (size_t)g->radius, row + g->radius, 1, WIDTH,
+                            (size_t)(wide / WIDTH), filtered);
+    memcpy(dst, filtered, (size_t)kx * sizeof *dst);
 }
 
-static inline void filter(const um_gauss *g, const float *src, int64_t ky, int64_t kx,
-                          float *between, float *room, float *dst)
+void um_gauss_apply(const um_pixel_kernels *kernels, const um_gauss *gauss, const float *src,
+                    int64_t ky, int64_t kx, float *between, float *room, float *dst)
 {
     for (int64_t x = 0; x < kx; x += WIDTH) {
-        filter_down(g, src, ky, kx, x, room, between);
+        filter_down(kernels, gauss, src, ky, kx, x, room, between);
     }
     for (int64_t y = 0; y < ky; y++) {
-        filter_across(g, between + y * kx, kx, room, dst + y * kx);
+        filter_across(kernels, gauss, between + y * kx, kx, room, dst + y * kx);
     }
-}
-
-#if defined(__x86_64__) && defined(__GNUC__)
-/* Wider vectors, no fused multiply-add: the same bits as the plain variant. */
-__attribute__((target("avx2"), flatten)) static void filter_avx2(const um_gauss *g,
-                                                                 const float *src, int64_t ky,
-                                                                 int64_t kx, float *between,
-                                                                 float *room, float *dst)
-{
-    filter(g, src, ky, kx, between, room, dst);
-}
-#endif
-
-void um_gauss_apply(const um_gauss *gauss, const float *src, int64_t ky, int64_t kx, float *between,
-                    float *room, float *dst)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    if (__builtin_cpu_supports("avx2")) {
-        filter_avx2(gauss, src, ky, kx, between, room, dst);
-        return;
-    }
-#endif
-    filter(gauss, src, ky, kx, between, room, dst);
 }

@@ -7,6 +7,7 @@
 
 typedef struct mean_job {
     um_context *ctx;
+    const um_pixel_kernels *kernels;
     size_t pixels;
     double *total;
     int64_t rows;
@@ -47,7 +48,8 @@ static um_status mean_visit(void *user, void *state, const um_tile *tile)
     mean_state *s = state;
     size_t bytes = job->pixels * um_dtype_size(tile->dtype);
     for (size_t r = 0; r < tile->rows; r++) {
-        um_to_f32(tile->dtype, s->row, (const char *)tile->data + r * bytes, job->pixels);
+        job->kernels->to_f32[tile->dtype](s->row, (const char *)tile->data + r * bytes,
+                                          job->pixels);
         for (size_t i = 0; i < job->pixels; i++) {
             s->sum[i] += (double)s->row[i];
         }
@@ -75,7 +77,7 @@ um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level
     static const um_visitor visitor = {
         .start = mean_start, .visit = mean_visit, .merge = mean_merge, .stop = mean_stop};
     um_context *ctx = prep->ctx;
-    mean_job job = {.ctx = ctx, .pixels = (size_t)(prep->ky * prep->kx)};
+    mean_job job = {.ctx = ctx, .kernels = prep->kernels, .pixels = (size_t)(prep->ky * prep->kx)};
     job.total = calloc(job.pixels, sizeof *job.total);
     if (job.total == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a mean pattern");

@@ -143,6 +143,7 @@ static um_status make_prep(um_context *ctx, um_source *source, const um_recipe *
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a recipe");
     }
     prep->ctx = ctx;
+    prep->kernels = um_pixel_kernels_get(um_context_isa(ctx));
     prep->source = um_source_get_info(source);
     prep->level = level;
     um_status status = um_recipe_copy(ctx, recipe, &prep->recipe);
@@ -287,6 +288,7 @@ static void free_learned(um_context *ctx, um_learned *learned)
     free(learned->wide.weights);
     free(learned->rings.first);
     free(learned->rings.order);
+    free(learned->rings.ring);
     free(learned->navigation);
     free(learned);
 }

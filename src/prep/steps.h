@@ -2,6 +2,7 @@
 #ifndef UM_PREP_STEPS_H
 #define UM_PREP_STEPS_H
 
+#include "pixels.h"
 #include "prep_internal.h"
 #include "recipe_internal.h"
 
@@ -40,6 +41,7 @@ typedef struct um_gauss {
 typedef struct um_rings {
     int64_t count, most; /* most pixels in one ring */
     int32_t *first, *order;
+    int32_t *ring; /* of each pixel */
 } um_rings;
 
 /* Found in the data (or given), before binning; owned by the final prep and borrowed by inner ones.
@@ -62,6 +64,7 @@ typedef struct um_learned {
 
 struct um_prep {
     um_context *ctx;
+    const um_pixel_kernels *kernels;
     const um_source_info *source;
     um_recipe *recipe;
     um_level level;
@@ -81,7 +84,7 @@ struct um_prep {
 typedef struct um_scratch {
     float *a, *b, *c; /* ky*kx each */
     float *room;      /* of the widest Gaussian */
-    int32_t *queue;   /* ky*kx */
+    int32_t *queue;   /* ky*kx + 1 */
     uint8_t *queued;  /* ky*kx */
     float *column;    /* kx: sums of a bin's rows */
     double *sum;      /* out.ky*out.kx: of a bin of patterns */
@@ -94,7 +97,6 @@ um_status um_prep_inner_pass(const um_prep *prep, um_source *source, um_level le
                              const char *stage, const um_visitor *visitor, void *user);
 
 /* convert.c */
-void um_to_f32(um_dtype dtype, float *dst, const void *src, size_t count);
 void um_repair_pattern(um_dtype dtype, void *pattern, const um_repair *repairs, size_t count,
                        bool whole);
 
@@ -116,7 +118,7 @@ um_status um_learn_shifts(um_prep *prep);
 void um_apply_shift(const um_prep *prep, int64_t position, const float *src, float *dst);
 um_status um_learn_background(um_prep *prep);
 void um_apply_background(const um_prep *prep, const um_scratch *s);
-void um_apply_hdome(float *pattern, float height, int64_t ky, int64_t kx, const um_scratch *s);
+void um_apply_hdome(const um_prep *prep, float height, const um_scratch *s);
 void um_apply_friedel(const um_prep *prep, const float *src, float *dst);
 um_status um_learn_friedel(um_prep *prep);
 
@@ -124,8 +126,8 @@ um_status um_learn_friedel(um_prep *prep);
  * `room` um_gauss_room() entries; dst may be src. */
 um_status um_gauss_make(um_context *ctx, double sigma_px, um_gauss *out);
 size_t um_gauss_room(const um_gauss *gauss, int64_t ky, int64_t kx);
-void um_gauss_apply(const um_gauss *gauss, const float *src, int64_t ky, int64_t kx, float *between,
-                    float *room, float *dst);
+void um_gauss_apply(const um_pixel_kernels *kernels, const um_gauss *gauss, const float *src,
+                    int64_t ky, int64_t kx, float *between, float *room, float *dst);
 
 /* masks.c, blobs.c, threshold.c */
 um_status um_masks_signal(um_prep *prep, um_source *source);

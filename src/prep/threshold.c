@@ -30,7 +30,7 @@ static um_status level_visit(void *user, void *state, const um_tile *tile)
     size_t pixels = (size_t)(job->prep->ky * job->prep->kx);
     for (size_t r = 0; r < tile->rows; r++) {
         const char *row = (const char *)tile->data + r * pixels * um_dtype_size(tile->dtype);
-        um_to_f32(tile->dtype, pattern, row, pixels);
+        job->prep->kernels->to_f32[tile->dtype](pattern, row, pixels);
         double sum = 0;
         for (size_t i = 0; i < pixels; i++) {
             sum += job->weight[i] != 0 ? (double)pattern[i] : 0;

@@ -140,6 +140,108 @@ static void test_sums_of_a_pattern(void **state)
     }
 }
 
+/* Taps, ranks and dilation of every variant against their definitions. */
+static void compare_filters(um_isa isa)
+{
+    enum { LINES = 5, STRIDE = 40, RADIUS = 6, N = 64 };
+    const um_pixel_kernels *kernels = um_pixel_kernels_get(isa);
+    const um_random random = {9, UM_STREAM_TEST};
+    float src[(LINES + 2 * RADIUS) * STRIDE];
+    float got[LINES * UM_TAP_WIDTH];
+    float weights[RADIUS + 1];
+    for (size_t i = 0; i < sizeof src / sizeof *src; i++) {
+        src[i] = (float)um_random_uniform(random, i);
+    }
+    for (size_t i = 0; i <= RADIUS; i++) {
+        weights[i] = 1 / (float)(2 + i);
+    }
+    const float *middle = src + RADIUS * STRIDE;
+    kernels->symmetric_taps(weights, RADIUS, middle, STRIDE, STRIDE, LINES, got);
+    for (size_t i = 0; i < LINES * UM_TAP_WIDTH; i++) {
+        const float *p = middle + i / UM_TAP_WIDTH * STRIDE + i % UM_TAP_WIDTH;
+        double want = (double)(weights[0] * p[0]);
+        for (int j = 1; j <= RADIUS; j++) {
+            want += (double)weights[j] * ((double)p[-j * STRIDE] + (double)p[j * STRIDE]);
+        }
+        assert_float_equal(got[i], want, 1e-5);
+    }
+    float below = 0;
+    float above = 0;
+    size_t count = kernels->split(src, N, 0.4F, &below, &above);
+    size_t want_count = 0;
+    float want_below = -1;
+    float want_above = 2;
+    for (size_t i = 0; i < N; i++) {
+        want_count += src[i] <= 0.4F;
+        want_below = src[i] <= 0.4F && src[i] > want_below ? src[i] : want_below;
+        want_above = src[i] > 0.4F && src[i] < want_above ? src[i] : want_above;
+    }
+    assert_int_equal(count, want_count);
+    assert_true(below == want_below && above == want_above);
+}
+
+static int32_t at_or_least(const int32_t *row, int64_t i, int64_t n)
+{
+    return row == NULL || i < 0 || i >= n ? INT32_MIN : row[i];
+}
+
+static void compare_spreading(um_isa isa, int64_t n, bool back, bool alone)
+{
+    const um_pixel_kernels *kernels = um_pixel_kernels_get(isa);
+    const um_random random = {10, UM_STREAM_TEST};
+    int32_t *row[4]; /* limit, value, limit and value of the row before */
+    for (int r = 0; r < 4; r++) {
+        row[r] = malloc((size_t)n * sizeof *row[r]);
+        for (int64_t i = 0; i < n; i++) {
+            row[r][i] = (int32_t)(um_random_uniform(random, (uint64_t)(r * n + i)) * 200) - 100;
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        row[1][i] = row[1][i] < row[0][i] ? row[1][i] : row[0][i];
+        row[3][i] = row[3][i] < row[2][i] ? row[3][i] : row[2][i];
+    }
+    const int32_t *before = alone ? NULL : row[3];
+    int32_t *want = malloc((size_t)n * sizeof *want);
+    for (int64_t k = 0; k < n; k++) {
+        int64_t i = back ? n - 1 - k : k;
+        int32_t v = k > 0 ? want[back ? i + 1 : i - 1] : INT32_MIN;
+        for (int64_t j = i - 1; j <= i + 1; j++) {
+            v = at_or_least(before, j, n) > v ? at_or_least(before, j, n) : v;
+        }
+        v = row[1][i] > v ? row[1][i] : v;
+        want[i] = v < row[0][i] ? v : row[0][i];
+    }
+    kernels->spread_row(row[0], row[1], before, (size_t)n, back);
+    assert_memory_equal(row[1], want, (size_t)n * sizeof *want);
+    uint8_t *marks = malloc((size_t)n);
+    kernels->mark_spreading(row[0], row[1], alone ? NULL : row[2], before, (size_t)n, marks);
+    for (int64_t i = 0; i < n; i++) {
+        bool mark = i + 1 < n && row[1][i + 1] < row[1][i] && row[1][i + 1] < row[0][i + 1];
+        for (int64_t j = i - 1; !alone && j <= i + 1; j++) {
+            mark = mark || (j >= 0 && j < n && row[3][j] < row[1][i] && row[3][j] < row[2][j]);
+        }
+        assert_int_equal(marks[i], mark);
+    }
+    for (int r = 0; r < 4; r++) {
+        free(row[r]);
+    }
+    free(want);
+    free(marks);
+}
+
+static void test_filters(void **state)
+{
+    (void)state;
+    for (um_isa isa = UM_ISA_SCALAR; isa <= best_isa(); isa++) {
+        compare_filters(isa);
+        for (int i = 0; i < 4; i++) {
+            compare_spreading(isa, 1, i % 2 == 1, i / 2 == 1);
+            compare_spreading(isa, 2, i % 2 == 1, i / 2 == 1);
+            compare_spreading(isa, 77, i % 2 == 1, i / 2 == 1);
+        }
+    }
+}
+
 /* The greatest values as often as a kernel promises to hold, and a scan of more positions than that. */
 static void test_no_overflow(void **state)
 {
@@ -175,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_sums_of_a_pattern),
+        cmocka_unit_test(test_filters),
         cmocka_unit_test(test_no_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
