@@ -95,7 +95,9 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     *out = NULL;
     double start = um_seconds();
     UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
-    UM_TRY(um_budget_require(ctx, um_nmf_plan(matrix, options), "the factorisation"));
+    size_t own = um_nmf_plan(matrix, options);
+    UM_TRY(um_budget_require(ctx, own, "the factorisation"));
+    UM_TRY(um_matrix_keep(matrix, own));
     um_nmf_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");

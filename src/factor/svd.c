@@ -168,7 +168,9 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     *out = NULL;
     double start = um_seconds();
     UM_TRY(um_require_k(matrix, options->k, INT64_MAX));
-    UM_TRY(um_budget_require(ctx, um_svd_plan(matrix, options), "the singular values"));
+    size_t own = um_svd_plan(matrix, options);
+    UM_TRY(um_budget_require(ctx, own, "the singular values"));
+    UM_TRY(um_matrix_keep(matrix, own));
     um_svd_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");

@@ -5,9 +5,8 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-enum { UNASKED_SHARE = 4, SPARE_SHARE = 16, SLABS_AT_LEAST = 16, ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
+enum { UNASKED_SHARE = 4, SPARE_SHARE = 16, SLABS_AT_LEAST = 16, ALIGNMENT = 64 };
 static const size_t SLAB_BYTES = (size_t)64 << 20;
 
 typedef struct slab {
@@ -92,11 +91,6 @@ static bool add_slab(um_resident *r, size_t least)
     slab s = {.size = size};
     if (um_buffer_alloc(ctx, size, 1, "patterns in memory", &s.base) != UM_OK) {
         return false;
-    }
-    uintptr_t first = ((uintptr_t)s.base + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    uintptr_t last = ((uintptr_t)s.base + size) / HUGE_PAGE * HUGE_PAGE;
-    if (last > first) { /* advice only */
-        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
     }
     r->slabs[r->slab_count++] = s;
     r->bytes += size;
