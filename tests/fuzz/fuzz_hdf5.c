@@ -2,7 +2,7 @@
  *
  * The container is libhdf5's business, and release 1.10 is known to fail on damaged ones; what unmix does with
  * groups, attributes, shapes, types, chunk layouts, filters and chunk bytes is ours. So the bytes are
- * instructions: they choose a layout (HyperSpy, EMD, py4DSTEM, fpd, any), names, types, shapes, filters,
+ * instructions: they choose a layout (HyperSpy, EMD, py4DSTEM, fpd, a decomposition, any), names, types, shapes, filters,
  * attribute values and the stored bytes of chunks, and libhdf5 writes the file. */
 #include "fuzz_file.h"
 
@@ -233,6 +233,84 @@ static void put_hyperspy(bytes *in, hid_t file)
     H5Gclose(top);
 }
 
+static void put_number(hid_t object, const char *name, double number)
+{
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = H5Acreate2(object, name, H5T_NATIVE_DOUBLE, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(attribute, H5T_NATIVE_DOUBLE, &number);
+    H5Aclose(attribute);
+    H5Sclose(space);
+}
+
+/* Rows x columns that mostly fit; as an attribute or a dataset, of any type, now and then any array. */
+static void put_table(bytes *in, hid_t group, const char *name, hsize_t rows, hsize_t columns)
+{
+    unsigned choice = take(in);
+    if (choice % 8 == 0) {
+        put_dataset(in, group, name);
+        return;
+    }
+    hsize_t size[2] = {rows + (choice % 8 == 1), columns};
+    int rank = columns == 0 ? 1 : 2;
+    hid_t type = choice % 8 == 2 ? take_type(in) : H5Tcopy(H5T_NATIVE_FLOAT);
+    hid_t space = H5Screate_simple(rank, size, NULL);
+    static uint8_t values[16 * 1024];
+    memset(values, (int)take(in), sizeof values);
+    bool plain = H5Tis_variable_str(type) <= 0 && H5Tget_class(type) != H5T_COMPOUND;
+    hid_t object = choice & 64 ? H5Acreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT)
+                               : H5Dcreate2(group, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (object >= 0) {
+        if (choice & 64) {
+            if (plain) {
+                H5Awrite(object, type, values);
+            }
+            H5Aclose(object);
+        } else {
+            if (plain) {
+                H5Dwrite(object, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+            }
+            H5Dclose(object);
+        }
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
+/* A decomposition as HyperSpy and unmix store it. */
+static void put_result(bytes *in, hid_t file)
+{
+    hid_t top = H5Gcreate2(file, "Experiments", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t experiment = H5Gcreate2(top, "scan", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hsize_t count[2] = {1, 1}; /* positions, pixels */
+    for (int i = 0; i < 4; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "axis-%d", i);
+        hsize_t size = take(in) % 5 + 1;
+        hid_t axis = H5Gcreate2(experiment, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        count[i / 2] *= size;
+        put_number(axis, "size", (double)size);
+        put_number(axis, "navigate", i < 2);
+        put_attribute(in, axis, "scale");
+        put_attribute(in, axis, "units");
+        H5Gclose(axis);
+    }
+    hid_t group = H5Gcreate2(experiment, "learning_results", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hsize_t k = take(in) % 4 + 1;
+    put_attribute(in, group, "decomposition_algorithm");
+    put_table(in, group, "factors", count[1], k);
+    put_table(in, group, "loadings", count[0], k);
+    put_table(in, group, "signal_mask", count[1], 0);
+    put_table(in, group, "navigation_mask", count[0], 0);
+    put_table(in, group, "explained_variance", k, 0);
+    put_table(in, group, "residual_map", count[0], 1);
+    H5Gclose(group);
+    hid_t original = H5Gcreate2(experiment, "original_metadata", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    put_attribute(in, original, "unmix");
+    H5Gclose(original);
+    H5Gclose(experiment);
+    H5Gclose(top);
+}
+
 static void put_emd(bytes *in, hid_t file, const char *outer, const char *inner, int first_dim)
 {
     put_attribute(in, file, "version_major");
@@ -265,7 +343,7 @@ static void put_file(bytes *in, const char *path)
     }
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
-    switch (layout % 5) {
+    switch (layout % 6) {
     case 0:
         put_hyperspy(in, file);
         break;
@@ -277,6 +355,9 @@ static void put_file(bytes *in, const char *path)
         break;
     case 3:
         put_emd(in, file, "fpd_expt", "fpd_data", 1);
+        break;
+    case 4:
+        put_result(in, file);
         break;
     default:
         put_dataset(in, file, "data");
@@ -296,6 +377,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_scan(ctx, path, NULL);
     um_open_options reshaped = {.scan_ny = 3, .scan_nx = 2, .allow_short = true};
     fuzz_scan(ctx, path, &reshaped);
+    um_model *model = NULL;
+    um_status status = um_model_load(ctx, path, &model);
+    fuzz_need_message(ctx, status, "um_model_load");
+    um_model_free(model);
     um_context_free(ctx);
     return 0;
 }

@@ -49,7 +49,7 @@ def mib_hdr(out):
 def hdf5(out):
     """Instructions, not files: see fuzz_hdf5.c. One for each layout, and random ones."""
     random = numpy.random.default_rng(3)
-    for layout in range(5):
+    for layout in range(6):
         # shape 3 x 2 x 4 x 4, chunks 2 x 2 x 4 x 4, u16, chunked, no filter, one chunk
         body = bytes([0, 3, 1, 2, 1, 4, 3, 4, 3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 32, 7]) + bytes(range(128))
         (out / f"layout{layout}").write_bytes(bytes([layout] + ([3, 2, 1, 9] if layout else [])) + body)
@@ -77,13 +77,9 @@ def array(out):
 
 
 def model(out):
-    work = out / "work.npz"
+    work = out / "npz.npz"
     scan_files.learning_npz(work)
-    (out / "npz").write_bytes(b"\0" + work.read_bytes())
-    work.unlink()
-    scan_files.hspy(out / "work.hspy", SCAN)
-    (out / "hspy").write_bytes(b"\1" + (out / "work.hspy").read_bytes())
-    (out / "work.hspy").unlink()
+    work.replace(out / "npz")
 
 
 def recipe(out):
