@@ -2,7 +2,7 @@
 #ifndef UM_IMAGE_INTERNAL_H
 #define UM_IMAGE_INTERNAL_H
 
-#include "base_internal.h"
+#include "prep_internal.h"
 #include "unmix/image.h"
 
 /* RGB, 3 bytes per pixel, row-major. */
@@ -11,24 +11,7 @@ typedef struct um_canvas {
     int64_t height, width;
 } um_canvas;
 
-/* ---- the direct beam --------------------------------------------------------------------------- */
-
-typedef struct um_beam {
-    bool found;               /* false: nothing stands out; y, x are then the middle of the pattern */
-    bool central;             /* in the middle half of the pattern */
-    double y, x, radius_px;   /* weighted centre of the blob; where it has faded to a tenth */
-    double peak, next_peak;   /* above the median: of the blob, of the brightest pixel elsewhere */
-    double share;             /* of the sum of the pattern */
-    double share_of_squares;  /* of its sum of squares: what least squares sees */
-} um_beam;
-
-/* The brightest blob of a mean pattern (masked and non-finite pixels left out, hot pixels ignored). */
-um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t *mask, int64_t ky,
-                       int64_t kx, um_beam *beam);
-
-/* Where a mask (1 = excluded) hides the middle of the pattern by a patch that does not reach its border:
- * the centre and radius of the patch, as the place of a beam that cannot be seen. Else false. */
-bool um_mask_center(const uint8_t *mask, int64_t ky, int64_t kx, um_beam *beam);
+/* ---- apertures --------------------------------------------------------------------------------- */
 
 bool um_aperture_holds(const um_aperture *aperture, int64_t y, int64_t x);
 /* The bright field and the annular series around a beam, those that are not mostly masked; returns how

@@ -97,22 +97,6 @@ um_status um_mean_pattern(const um_prep *prep, um_source *source, um_level level
 
 /* ---- the direct beam ------------------------------------------------------------------------ */
 
-/* Median of the finite values in the 3x3 neighbourhood: a single hot pixel is no beam. */
-static double median9(const double *image, int64_t ky, int64_t kx, int64_t y, int64_t x)
-{
-    double values[9];
-    size_t n = 0;
-    for (int64_t j = y - 1; j <= y + 1; j++) {
-        for (int64_t i = x - 1; i <= x + 1; i++) {
-            if (j >= 0 && j < ky && i >= 0 && i < kx && isfinite(image[j * kx + i])) {
-                values[n++] = image[j * kx + i];
-            }
-        }
-    }
-    qsort(values, n, sizeof *values, um_compare_f64);
-    return n > 0 ? values[n / 2] : 0;
-}
-
 void um_blob_center(const double *image, int64_t ky, int64_t kx, double threshold, int64_t top,
                     int64_t *queue, uint8_t *seen, double *cy, double *cx)
 {
@@ -145,36 +129,6 @@ void um_blob_center(const double *image, int64_t ky, int64_t kx, double threshol
     *cx = weight > 0 ? sum_x / weight : (double)(top % kx);
 }
 
-um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64_t kx, double *cy,
-                       double *cx)
-{
-    size_t pixels = (size_t)(ky * kx);
-    double *smooth = calloc(pixels, sizeof *smooth);
-    double *sorted = calloc(pixels, sizeof *sorted);
-    int64_t *queue = calloc(pixels, sizeof *queue);
-    uint8_t *seen = calloc(pixels, 1);
-    um_status status = UM_OK;
-    if (smooth == NULL || sorted == NULL || queue == NULL || seen == NULL) {
-        status = um_fail(ctx, UM_ERROR_MEMORY, "no memory to find the direct beam");
-        goto cleanup;
-    }
-    int64_t top = 0;
-    for (int64_t i = 0; i < ky * kx; i++) {
-        smooth[i] = median9(pattern, ky, kx, i / kx, i % kx);
-        top = smooth[i] > smooth[top] ? i : top;
-    }
-    memcpy(sorted, smooth, pixels * sizeof *sorted);
-    qsort(sorted, pixels, sizeof *sorted, um_compare_f64);
-    double median = sorted[pixels / 2];
-    um_blob_center(smooth, ky, kx, median + 0.5 * (smooth[top] - median), top, queue, seen, cy, cx);
-cleanup:
-    free(smooth);
-    free(sorted);
-    free(queue);
-    free(seen);
-    return status;
-}
-
 um_status um_learn_beam(um_prep *prep, um_source *source)
 {
     um_learned *learned = prep->learned;
@@ -190,10 +144,12 @@ um_status um_learn_beam(um_prep *prep, um_source *source)
         int64_t positions = 0;
         UM_TRY(um_mean_pattern(prep, source, UM_LEVEL_REPAIRED, "finding the direct beam", &mean,
                                &positions));
-        um_status status =
-            um_beam_find(prep->ctx, mean, prep->ky, prep->kx, &learned->beam_y, &learned->beam_x);
+        um_beam beam = {0};
+        um_status status = um_beam_measure(prep->ctx, mean, NULL, prep->ky, prep->kx, &beam);
         free(mean);
         UM_TRY(status);
+        learned->beam_y = beam.y;
+        learned->beam_x = beam.x;
     }
     learned->beam_known = true;
     return UM_OK;

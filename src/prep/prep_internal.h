@@ -43,11 +43,22 @@ um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void 
  * what binding uses for its own passes. */
 um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);
 
-/* Centre (px) of the brightest blob of a mean pattern: the direct beam. A 3x3 median keeps single
- * hot pixels out; the blob is what stands above half of its height over the median of the pattern.
- */
-um_status um_beam_find(um_context *ctx, const double *pattern, int64_t ky, int64_t kx, double *cy,
-                       double *cx);
+typedef struct um_beam {
+    bool found;               /* false: nothing stands out; y, x are then the middle of the pattern */
+    bool central;             /* in the middle half of the pattern */
+    double y, x, radius_px;   /* weighted centre of the blob; where it has faded to a tenth */
+    double peak, next_peak;   /* above the median: of the blob, of the brightest pixel elsewhere */
+    double share;             /* of the sum of the pattern */
+    double share_of_squares;  /* of its sum of squares: what least squares sees */
+} um_beam;
+
+/* The brightest blob of a mean pattern (masked and non-finite pixels left out, hot pixels ignored). */
+um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t *mask, int64_t ky,
+                       int64_t kx, um_beam *beam);
+
+/* Where a mask (1 = excluded) hides the middle of the pattern by a patch that does not reach its border:
+ * the centre and radius of the patch, as the place of a beam that cannot be seen. Else false. */
+bool um_mask_center(const uint8_t *mask, int64_t ky, int64_t kx, um_beam *beam);
 
 /* The visitor behind um_matrix_sums(), for passes that sum up and do more in the same read: begin,
  * pass with um_sums_visitor and the job as its user (or call its functions from another visitor),

@@ -1,5 +1,5 @@
 /* Where the direct beam is on a mean pattern, and how much of the signal it holds. */
-#include "image_internal.h"
+#include "steps.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 typedef struct search {
     int64_t ky, kx;
     double *value; /* despiked, background taken off, 0 where masked */
-    uint8_t *inside;
-    int64_t *stack;
+    uint8_t *seen;
+    int64_t *queue;
 } search;
 
 static bool usable(const double *pattern, const uint8_t *mask, int64_t i)
@@ -49,37 +49,6 @@ static double despiked(const double *pattern, const uint8_t *mask, int64_t ky, i
         }
     }
     return fmin(pattern[y * kx + x], 4 * second);
-}
-
-/* Marks the pixels above `threshold` connected with `start`, and returns their weighted centre. */
-static void flood(search *s, int64_t start, double threshold, um_beam *beam)
-{
-    double sum = 0;
-    double sum_y = 0;
-    double sum_x = 0;
-    int64_t depth = 0;
-    s->stack[depth++] = start;
-    s->inside[start] = 1;
-    while (depth > 0) {
-        int64_t i = s->stack[--depth];
-        int64_t y = i / s->kx;
-        int64_t x = i % s->kx;
-        sum += s->value[i];
-        sum_y += s->value[i] * (double)y;
-        sum_x += s->value[i] * (double)x;
-        const int64_t next[4][2] = {{y - 1, x}, {y + 1, x}, {y, x - 1}, {y, x + 1}};
-        for (int n = 0; n < 4; n++) {
-            int64_t v = next[n][0];
-            int64_t u = next[n][1];
-            if (v >= 0 && u >= 0 && v < s->ky && u < s->kx && !s->inside[v * s->kx + u] &&
-                s->value[v * s->kx + u] >= threshold) {
-                s->inside[v * s->kx + u] = 1;
-                s->stack[depth++] = v * s->kx + u;
-            }
-        }
-    }
-    beam->y = sum_y / sum;
-    beam->x = sum_x / sum;
 }
 
 /* Radius at which the ring mean has fallen to a tenth of the peak (or has stopped falling). */
@@ -154,7 +123,8 @@ static void find(search *s, const double *pattern, const uint8_t *mask, double b
     }
     beam->found = true;
     beam->peak = s->value[brightest];
-    flood(s, brightest, 0.5 * beam->peak, beam);
+    um_blob_center(s->value, s->ky, s->kx, 0.5 * beam->peak, brightest, s->queue, s->seen, &beam->y,
+                   &beam->x);
     beam->radius_px = beam_radius(s, beam);
     double off_y = fabs(beam->y - 0.5 * (double)(s->ky - 1)) / (double)s->ky;
     double off_x = fabs(beam->x - 0.5 * (double)(s->kx - 1)) / (double)s->kx;
@@ -173,10 +143,10 @@ um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t 
     search s = {.ky = ky, .kx = kx};
     um_status status = um_buffer_alloc(ctx, count, sizeof(double), "a pattern", &s.value);
     if (status == UM_OK) {
-        status = um_buffer_alloc(ctx, count, 1, "a pattern", &s.inside);
+        status = um_buffer_alloc(ctx, count, 1, "a pattern", &s.seen);
     }
     if (status == UM_OK) {
-        status = um_buffer_alloc(ctx, count, sizeof(int64_t), "a pattern", &s.stack);
+        status = um_buffer_alloc(ctx, count, sizeof(int64_t), "a pattern", &s.queue);
     }
     if (status == UM_OK) {
         double background = median_of(pattern, mask, ky * kx, s.value);
@@ -184,8 +154,8 @@ um_status um_beam_measure(um_context *ctx, const double *pattern, const uint8_t 
         find(&s, pattern, mask, background, beam);
     }
     um_buffer_free(ctx, s.value);
-    um_buffer_free(ctx, s.inside);
-    um_buffer_free(ctx, s.stack);
+    um_buffer_free(ctx, s.seen);
+    um_buffer_free(ctx, s.queue);
     return status;
 }
 
