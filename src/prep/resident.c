@@ -4,6 +4,7 @@
 #include "matrix_internal.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { UNASKED_SHARE = 4, SPARE_SHARE = 16, SLABS_AT_LEAST = 16, ALIGNMENT = 64 };
@@ -22,7 +23,8 @@ struct um_resident {
     size_t slab_count;
     size_t bytes, limit; /* held in slabs; at most */
     bool all_fits;       /* as prepared: no need to make anything smaller */
-    bool filling, full, in_use;
+    bool filling, in_use;
+    atomic_bool full; /* read without the lock */
     um_reclaimer reclaimer;
 };
 

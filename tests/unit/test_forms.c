@@ -285,7 +285,7 @@ static void test_same_for_any_budget(void **state)
         bool decided = false;
         bool wholly = false;
         bool partly = false;
-        for (size_t memory = 400000; memory < (24U << 20); memory += memory / 4) {
+        for (size_t memory = 400000; memory < (24U << 20); memory += memory / 2) {
             scene s;
             open_scene(&s, dtype, memory, 1 + which % 2, recipes[which / 6]);
             bool small = density[0] < 0.08 && um_matrix_get_info(s.matrix)->dtype == dtype;
