@@ -5,7 +5,8 @@ set -eu
 
 build='gcc libc6-dev make pkg-config python3 meson ninja-build
 libhdf5-dev libblosc-dev liblz4-dev libzstd-dev libdeflate-dev zlib1g-dev libzip-dev
-libtiff-dev libpng-dev libjansson-dev libinih-dev libkissfft-dev librandom123-dev liblapacke-dev libblis-serial-dev'
+libtiff-dev libpng-dev libjansson-dev libinih-dev libkissfft-dev librandom123-dev libsymspg-dev libxrl-dev
+liblapacke-dev libblis-serial-dev'
 test='g++ clang libclang-rt-14-dev llvm libcmocka-dev libbz2-dev valgrind gcovr time
 python3-venv python3-hyperspy'
 develop='clang-format clang-tidy cppcheck'

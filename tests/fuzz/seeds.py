@@ -89,8 +89,18 @@ def recipe(out):
         (out / str(i)).write_text(text)
 
 
+def cif(out):
+    cell = "data_x\n_cell_length_a 4.0(1)\n_cell_length_b 4\n_cell_length_c 5\n_cell_angle_gamma 90\n"
+    sites = "loop_\n_atom_site_label _atom_site_fract_x _atom_site_fract_y _atom_site_fract_z _atom_site_occupancy\n"
+    (out / "group.cif").write_text(cell + "_space_group_name_H-M_alt 'P 4/m m m'\n" + sites + "Al1 0 0 0 1\nCu .5 .5 .3 .5\n")
+    (out / "loop.cif").write_text(cell + "loop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n'-x, 1/2-y, z'\n" + sites +
+                                  "Mg2 .1 .2 .3(1) ?\n# end\n")
+    (out / "aniso.cif").write_text(cell + "_title\n;\ntext\n;\n_space_group_IT_number 62\nloop_ _atom_site_aniso_label\n"
+                                   "_atom_site_aniso_U_11 _atom_site_aniso_U_23 O1 .01 .002\n" + sites + "O1 .1 .25 .3 1\n")
+
+
 def main(root):
-    for write in (npy, blo, mib, mib_hdr, hdf5, raw, array, model, recipe):
+    for write in (npy, blo, mib, mib_hdr, hdf5, raw, array, model, recipe, cif):
         write(folder(root, write.__name__))
 
 
