@@ -4,26 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* f32 sums over patterns are carried into f64 after so many groups (512 patterns). */
-enum { FLUSH_GROUPS = 16 };
+/* f32 sums over patterns are carried into f64 after so many groups (1024 patterns). */
+enum { FLUSH_GROUPS = 32 };
 
 typedef struct pass_state {
-    float *b32;  /* k x ld, since the last flush */
-    double *b64; /* k x m, of the segment */
-    double *g;   /* k x k */
-    double *a;   /* rows x k from the kernel, then k x rows */
+    float *b32;       /* since the last flush: packed k x ld, or m x stride of sparse rows */
+    double *b64;      /* packed k x ld, of the segment up to the last flush */
+    double *g;        /* k x k */
+    double *a;        /* rows x k from the kernel */
     double *panel_a, *panel_w;
-    float *w; /* rows x k, times u */
+    float *w;         /* rows x k, times u */
+    float *scratch;
     double extra[4], norm2;
-    int groups;           /* since the last flush */
+    int groups;       /* since the last flush */
+    bool sparse;      /* what b32 holds */
+    bool flushed;     /* b64 is not zero */
     void *before, *after; /* states of the companions */
 } pass_state;
 
-typedef struct pass_run {
+struct um_exact_run {
     um_exact_pass *pass;
-    float *hv; /* h times v: k x ld */
-    float *v2; /* v squared */
-} pass_run;
+    size_t stride; /* of sparse factors */
+    bool sparse;   /* tiles may be sparse rows */
+    float *hv;     /* h times v, packed k x ld */
+    float *ht;     /* the same m x stride; only for sparse rows */
+    float *v2;     /* v squared */
+};
 
 /* ---- visitors that see the same tiles ----------------------------------------------------------- */
 
@@ -51,11 +57,24 @@ static um_status merge_companion(const um_companion *c, void *state)
                                                            : UM_OK;
 }
 
+static bool takes_sparse(const um_companion *c)
+{
+    return c->visitor == NULL || c->visitor->sparse;
+}
+
 /* ---- the visitor --------------------------------------------------------------------------------- */
+
+static size_t sums_size(const um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t dense = run->pass->k * s->ld;
+    size_t sparse = run->sparse ? s->m * run->stride : 0;
+    return dense > sparse ? dense : sparse;
+}
 
 static void state_stop(void *user, void *state)
 {
-    pass_run *run = user;
+    um_exact_run *run = user;
     um_context *ctx = run->pass->scaled->ctx;
     pass_state *st = state;
     if (st != NULL) {
@@ -68,13 +87,14 @@ static void state_stop(void *user, void *state)
         free(st->panel_a);
         free(st->panel_w);
         free(st->w);
+        free(st->scratch);
         free(st);
     }
 }
 
 static um_status state_start(void *user, void **state)
 {
-    pass_run *run = user;
+    um_exact_run *run = user;
     const um_scaled *s = run->pass->scaled;
     size_t k = run->pass->k;
     pass_state *st = calloc(1, sizeof *st);
@@ -82,59 +102,95 @@ static um_status state_start(void *user, void **state)
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
     }
     *state = st;
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "W'X of a worker", &st->b32));
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof(double), "W'X of a worker", &st->b64));
+    UM_TRY(um_buffer_alloc(s->ctx, sums_size(run), sizeof(float), "W'X of a worker", &st->b32));
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(double), "W'X of a worker", &st->b64));
     st->g = calloc(k * k, sizeof *st->g);
     st->a = calloc(k * UM_GROUP_ROWS, sizeof *st->a);
     st->panel_a = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_a);
     st->panel_w = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_w);
     st->w = calloc(k * UM_GROUP_ROWS, sizeof *st->w);
+    st->scratch = aligned_alloc(64, k * UM_GROUP_ROWS * UM_KERNEL_PACK * sizeof *st->scratch);
     if (st->g == NULL || st->a == NULL || st->panel_a == NULL || st->panel_w == NULL ||
-        st->w == NULL) {
+        st->w == NULL || st->scratch == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
     }
     UM_TRY(start_companion(&run->pass->before, &st->before));
     return start_companion(&run->pass->after, &st->after);
 }
 
-static void flush(const um_scaled *s, size_t k, pass_state *st)
+/* Carries b32 into b64. */
+static void flush(const um_exact_run *run, pass_state *st)
 {
-    for (size_t c = 0; c < k; c++) {
-        const float *from = st->b32 + c * s->ld;
-        double *to = st->b64 + c * s->m;
+    size_t k = run->pass->k;
+    const um_scaled *s = run->pass->scaled;
+    if (st->sparse) {
         for (size_t j = 0; j < s->m; j++) {
-            to[j] += (double)from[j];
+            for (size_t c = 0; c < k; c++) {
+                st->b64[um_kernel_packed(k, c, j)] += (double)st->b32[j * run->stride + c];
+            }
         }
+        memset(st->b32, 0, s->m * run->stride * sizeof *st->b32);
+    } else {
+        for (size_t i = 0; i < k * s->ld; i++) {
+            st->b64[i] += (double)st->b32[i];
+        }
+        memset(st->b32, 0, k * s->ld * sizeof *st->b32);
     }
-    memset(st->b32, 0, k * s->ld * sizeof *st->b32);
     st->groups = 0;
+    st->flushed = true;
 }
 
-static void add_gram(pass_state *st, size_t k, size_t rows)
+static void add_gram(pass_state *st, size_t k)
 {
     for (size_t c = 0; c < k; c++) {
         const double *wc = st->panel_w + c * UM_GROUP_ROWS;
         for (size_t d = c; d < k; d++) {
             const double *wd = st->panel_w + d * UM_GROUP_ROWS;
-            double sum = 0;
-            for (size_t r = 0; r < rows; r++) {
-                sum += wc[r] * wd[r];
+            double sum[8] = {0};
+            for (size_t r = 0; r < UM_GROUP_ROWS; r += 8) {
+                for (size_t i = 0; i < 8; i++) {
+                    sum[i] += wc[r + i] * wd[r + i];
+                }
             }
-            st->g[c * k + d] += sum;
+            st->g[c * k + d] += ((sum[0] + sum[4]) + (sum[1] + sum[5])) +
+                                ((sum[2] + sum[6]) + (sum[3] + sum[7]));
         }
+    }
+}
+
+static void add_squares(const um_exact_run *run, pass_state *st, const um_tile *tile)
+{
+    const um_scaled *s = run->pass->scaled;
+    double q[UM_GROUP_ROWS];
+    if (tile->sparse != NULL) {
+        s->kernels->squares_sparse(tile->sparse, tile->rows, run->v2, q);
+    } else {
+        s->kernels->squares[tile->dtype](tile->data, tile->rows, s->m, run->v2, q);
+    }
+    for (size_t r = 0; r < tile->rows; r++) {
+        double u = (double)s->u[tile->position[r]];
+        st->norm2 += u * u * q[r];
     }
 }
 
 static um_status visit(void *user, void *state, const um_tile *tile)
 {
-    pass_run *run = user;
+    um_exact_run *run = user;
     um_exact_pass *pass = run->pass;
     const um_scaled *s = pass->scaled;
     const um_kernels *kernels = s->kernels;
     pass_state *st = state;
     size_t k = pass->k;
     UM_TRY(visit_companion(&pass->before, st->before, tile));
-    kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, s->ld, k, st->a);
+    if (st->sparse != (tile->sparse != NULL)) {
+        flush(run, st);
+        st->sparse = tile->sparse != NULL;
+    }
+    if (st->sparse) {
+        kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k, st->a);
+    } else {
+        kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, k, st->a, st->scratch);
+    }
     for (size_t c = 0; c < k; c++) {
         double *a = st->panel_a + c * UM_GROUP_ROWS;
         for (size_t r = 0; r < tile->rows; r++) {
@@ -147,38 +203,67 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     memset(st->panel_w, 0, k * UM_GROUP_ROWS * sizeof *st->panel_w);
     pass->rows(pass->user, tile->position, tile->rows, st->panel_a, st->panel_w, st->extra);
     for (size_t c = 0; c < k; c++) {
-        const double *w = st->panel_w + c * UM_GROUP_ROWS;
+        double *w = st->panel_w + c * UM_GROUP_ROWS;
         for (size_t r = 0; r < tile->rows; r++) {
             st->w[r * k + c] = (float)(w[r] * (double)s->u[tile->position[r]]);
         }
+        memset(w + tile->rows, 0, (UM_GROUP_ROWS - tile->rows) * sizeof *w);
     }
-    add_gram(st, k, tile->rows);
-    kernels->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->w, k, st->b32, s->ld);
+    add_gram(st, k);
+    if (st->sparse) {
+        kernels->accumulate_sparse(tile->sparse, tile->rows, st->w, k, st->b32, run->stride);
+    } else {
+        kernels->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->w, k, st->b32);
+    }
     if (pass->want_norm2) {
-        double q[UM_GROUP_ROWS];
-        kernels->squares[tile->dtype](tile->data, tile->rows, s->m, run->v2, q);
-        for (size_t r = 0; r < tile->rows; r++) {
-            double u = (double)s->u[tile->position[r]];
-            st->norm2 += u * u * q[r];
-        }
+        add_squares(run, st, tile);
     }
     if (++st->groups == FLUSH_GROUPS) {
-        flush(s, k, st);
+        flush(run, st);
     }
     return visit_companion(&pass->after, st->after, tile);
 }
 
+/* Adds what the segment gathered to B, and clears it: one sweep, because merges wait for each other. */
+static void merge_sums(const um_exact_run *run, pass_state *st)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    double *b = run->pass->b;
+    if (st->sparse && st->groups > 0) {
+        flush(run, st);
+    }
+    for (size_t j0 = 0; j0 < s->m; j0 += UM_KERNEL_PACK) {
+        size_t count = s->m - j0 < UM_KERNEL_PACK ? s->m - j0 : UM_KERNEL_PACK;
+        for (size_t c = 0; c < k; c++) {
+            double *to = b + c * s->m + j0;
+            double *whole = st->b64 + um_kernel_packed(k, c, j0);
+            float *part = st->b32 + um_kernel_packed(k, c, j0);
+            for (size_t i = 0; !st->sparse && st->groups > 0 && i < count; i++) {
+                to[i] += (double)part[i];
+            }
+            for (size_t i = 0; st->flushed && i < count; i++) {
+                to[i] += whole[i];
+            }
+        }
+    }
+    if (st->groups > 0) {
+        memset(st->b32, 0, k * s->ld * sizeof *st->b32);
+    }
+    if (st->flushed) {
+        memset(st->b64, 0, k * s->ld * sizeof *st->b64);
+    }
+    st->groups = 0;
+    st->flushed = false;
+}
+
 static um_status merge(void *user, void *state)
 {
-    pass_run *run = user;
+    um_exact_run *run = user;
     um_exact_pass *pass = run->pass;
-    const um_scaled *s = pass->scaled;
     pass_state *st = state;
     size_t k = pass->k;
-    flush(s, k, st);
-    for (size_t i = 0; i < k * s->m; i++) {
-        pass->b[i] += st->b64[i];
-    }
+    merge_sums(run, st);
     for (size_t i = 0; i < k * k; i++) {
         pass->g[i] += st->g[i];
     }
@@ -186,13 +271,15 @@ static um_status merge(void *user, void *state)
         pass->extra[i] += st->extra[i];
     }
     pass->norm2 += st->norm2;
-    memset(st->b64, 0, k * s->m * sizeof *st->b64);
     memset(st->g, 0, k * k * sizeof *st->g);
     memset(st->extra, 0, sizeof st->extra);
     st->norm2 = 0;
     UM_TRY(merge_companion(&pass->before, st->before));
     return merge_companion(&pass->after, st->after);
 }
+
+const um_visitor um_exact_visitor = {.start = state_start, .visit = visit, .merge = merge,
+                                     .stop = state_stop, .sparse = true};
 
 /* W'X was gathered without the pixel weights, and only the upper half of W'W. */
 static void complete(um_exact_pass *pass)
@@ -210,43 +297,93 @@ static void complete(um_exact_pass *pass)
     }
 }
 
-um_status um_exact_pass_run(um_exact_pass *pass, const char *stage)
+static void run_free(um_exact_run *run)
+{
+    if (run != NULL) {
+        um_context *ctx = run->pass->scaled->ctx;
+        um_buffer_free(ctx, run->hv);
+        um_buffer_free(ctx, run->ht);
+        um_buffer_free(ctx, run->v2);
+        free(run);
+    }
+}
+
+static um_status make_factors(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "weighted components", &run->hv));
+    UM_TRY(um_buffer_alloc(s->ctx, s->ld, sizeof(float), "squared pixel weights", &run->v2));
+    if (run->sparse) {
+        UM_TRY(um_buffer_alloc(s->ctx, s->m * run->stride, sizeof(float), "weighted components",
+                               &run->ht));
+    }
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            float h = run->pass->h[c * s->ld + j] * s->v[j];
+            run->hv[um_kernel_packed(k, c, j)] = h;
+            if (run->sparse) {
+                run->ht[j * run->stride + c] = h;
+            }
+        }
+    }
+    for (size_t j = 0; j < s->m; j++) {
+        run->v2[j] = s->v[j] * s->v[j];
+    }
+    return UM_OK;
+}
+
+um_status um_exact_run_begin(um_exact_pass *pass, bool sparse, um_exact_run **out)
 {
     const um_scaled *s = pass->scaled;
     size_t k = pass->k;
-    pass_run run = {.pass = pass};
     memset(pass->b, 0, k * s->m * sizeof *pass->b);
     memset(pass->g, 0, k * k * sizeof *pass->g);
     memset(pass->extra, 0, sizeof pass->extra);
     pass->norm2 = 0;
-    um_status status =
-        um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "weighted components", &run.hv);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->ld, sizeof(float), "squared pixel weights", &run.v2);
+    um_exact_run *run = calloc(1, sizeof *run);
+    if (run == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a pass");
     }
-    if (status == UM_OK) {
-        for (size_t c = 0; c < k; c++) {
-            for (size_t j = 0; j < s->m; j++) {
-                run.hv[c * s->ld + j] = pass->h[c * s->ld + j] * s->v[j];
-            }
-        }
-        for (size_t j = 0; j < s->m; j++) {
-            run.v2[j] = s->v[j] * s->v[j];
-        }
-        const um_visitor visitor = {
-            .start = state_start, .visit = visit, .merge = merge, .stop = state_stop};
-        status = pass->walk != NULL ? pass->walk(pass->walker, &visitor, &run)
-                                    : um_matrix_pass(s->matrix, stage, &visitor, &run);
+    run->pass = pass;
+    run->sparse = sparse;
+    run->stride = um_kernel_sparse_stride(k);
+    um_status status = make_factors(run);
+    if (status != UM_OK) {
+        run_free(run);
+        return status;
     }
+    *out = run;
+    return UM_OK;
+}
+
+um_status um_exact_run_end(um_exact_run *run, um_status status)
+{
+    um_exact_pass *pass = run->pass;
     if (status == UM_OK && pass->settle != NULL) {
         status = pass->settle(pass->user);
     }
     if (status == UM_OK) {
         complete(pass);
     }
-    um_buffer_free(s->ctx, run.hv);
-    um_buffer_free(s->ctx, run.v2);
+    run_free(run);
     return status;
+}
+
+um_status um_exact_pass_run(um_exact_pass *pass, const char *stage)
+{
+    um_exact_run *run = NULL;
+    bool sparse = false;
+    if (pass->walk == NULL && takes_sparse(&pass->before) && takes_sparse(&pass->after)) {
+        UM_TRY(um_matrix_decide_sparse(pass->scaled->matrix, &sparse));
+    }
+    UM_TRY(um_exact_run_begin(pass, sparse, &run));
+    um_visitor visitor = um_exact_visitor;
+    visitor.sparse = sparse;
+    um_status status = pass->walk != NULL
+                           ? pass->walk(pass->walker, &visitor, run)
+                           : um_matrix_pass(pass->scaled->matrix, stage, &visitor, run);
+    return um_exact_run_end(run, status);
 }
 
 void um_gram(const float *h, size_t k, size_t ld, double *g)

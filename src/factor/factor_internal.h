@@ -67,6 +67,12 @@ typedef struct um_exact_pass {
     double norm2; /* with the v that A was taken with */
 } um_exact_pass;
 um_status um_exact_pass_run(um_exact_pass *pass, const char *stage);
+/* The same in parts, for whoever hands out the tiles: begin, um_exact_visitor with the run as user, end. `sparse`:
+ * tiles may be sparse rows. */
+typedef struct um_exact_run um_exact_run;
+extern const um_visitor um_exact_visitor;
+UM_CHECK um_status um_exact_run_begin(um_exact_pass *pass, bool sparse, um_exact_run **out);
+UM_CHECK um_status um_exact_run_end(um_exact_run *run, um_status status);
 enum { UM_SCREE_VALUES = 25 };
 
 /* What a sample of the scan holds, as stored; in the order of positions through slot. */

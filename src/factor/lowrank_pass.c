@@ -9,7 +9,8 @@
 enum { ROWS_PER_ITEM = 4096 };
 
 typedef struct worker {
-    float *b;   /* k x stride: W' us */
+    float *b;   /* k x stride, packed: W' us */
+    float *scratch;
     double *b64, *g;
     double *a, *panel_a, *panel_w;
     float *w;
@@ -20,7 +21,7 @@ typedef struct lowrank {
     um_exact_pass *pass;
     const um_subspace *sub;
     size_t stride;
-    float *hv;     /* k x stride: H v' */
+    float *hv;     /* k x stride, packed: H v' */
     double *b;     /* k x count */
     worker *workers;
 } lowrank;
@@ -33,7 +34,7 @@ static void visit_rows(lowrank *job, worker *w, size_t first, size_t rows)
     size_t l = job->sub->count;
     const float *x = job->sub->us + first * l;
     int64_t position[UM_GROUP_ROWS];
-    s->kernels->project[UM_F32](x, rows, l, job->hv, job->stride, k, w->a);
+    s->kernels->project[UM_F32](x, rows, l, job->hv, k, w->a, w->scratch);
     for (size_t r = 0; r < UM_GROUP_ROWS; r++) {
         position[r] = (int64_t)(first + r);
         for (size_t c = 0; c < k; c++) {
@@ -55,10 +56,10 @@ static void visit_rows(lowrank *job, worker *w, size_t first, size_t rows)
         }
     }
     memset(w->b, 0, k * job->stride * sizeof *w->b);
-    s->kernels->accumulate[UM_F32](x, rows, l, w->w, k, w->b, job->stride);
+    s->kernels->accumulate[UM_F32](x, rows, l, w->w, k, w->b);
     for (size_t c = 0; c < k; c++) {
         for (size_t i = 0; i < l; i++) {
-            w->b64[c * l + i] += (double)w->b[c * job->stride + i];
+            w->b64[c * l + i] += (double)w->b[um_kernel_packed(k, c, i)];
         }
     }
 }
@@ -102,6 +103,7 @@ static um_status merge_item(void *user, int64_t item, int index)
 static void free_worker(worker *w)
 {
     free(w->b);
+    free(w->scratch);
     free(w->b64);
     free(w->g);
     free(w->a);
@@ -114,13 +116,14 @@ static bool make_worker(const lowrank *job, worker *w)
 {
     size_t k = job->pass->k;
     w->b = calloc(k * job->stride, sizeof *w->b);
+    w->scratch = aligned_alloc(64, k * UM_GROUP_ROWS * UM_KERNEL_PACK * sizeof *w->scratch);
     w->b64 = calloc(k * job->sub->count, sizeof *w->b64);
     w->g = calloc(k * k, sizeof *w->g);
     w->a = calloc(k * UM_GROUP_ROWS, sizeof *w->a);
     w->panel_a = calloc(k * UM_GROUP_ROWS, sizeof *w->panel_a);
     w->panel_w = calloc(k * UM_GROUP_ROWS, sizeof *w->panel_w);
     w->w = calloc(k * UM_GROUP_ROWS, sizeof *w->w);
-    return w->b != NULL && w->b64 != NULL && w->g != NULL && w->a != NULL && w->panel_a != NULL &&
+    return w->b != NULL && w->scratch != NULL && w->b64 != NULL && w->g != NULL && w->a != NULL && w->panel_a != NULL &&
            w->panel_w != NULL && w->w != NULL;
 }
 
@@ -134,7 +137,7 @@ static void project_components(lowrank *job)
             for (size_t j = 0; j < s->m; j++) {
                 sum += (double)job->pass->h[c * s->ld + j] * (double)job->sub->v[i * s->ld + j];
             }
-            job->hv[c * job->stride + i] = (float)sum;
+            job->hv[um_kernel_packed(job->pass->k, c, i)] = (float)sum;
         }
     }
 }

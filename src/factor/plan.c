@@ -42,9 +42,10 @@ um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
 static size_t exact_pass(const sizes *z, size_t k)
 {
-    size_t worker = k * (z->ld * sizeof(float) + z->m * sizeof(double));
+    size_t transposed = um_matrix_is_sparse(z->matrix) ? z->m * um_kernel_sparse_stride(k) : 0;
+    size_t worker = most(k * z->ld, transposed) * sizeof(float) + k * z->ld * sizeof(double);
     size_t tile = 2 * UM_GROUP_ROWS * z->pattern;
-    return worker + tile + (k + 1) * z->ld * sizeof(float);
+    return worker + tile + ((k + 1) * z->ld + transposed) * sizeof(float);
 }
 
 /* Sums and the two vectors of weights, held throughout. */

@@ -25,3 +25,9 @@ const um_kernels *um_kernels_get(um_isa isa)
     (void)isa;
     return &um_kernels_scalar;
 }
+
+double um_kernel_burn_flops(um_isa isa)
+{
+    double lanes = isa == UM_ISA_AVX512 ? 16 : isa == UM_ISA_AVX2 ? 8 : 4;
+    return 2 * UM_KERNEL_BURN_CHAINS * lanes;
+}

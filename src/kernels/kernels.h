@@ -1,23 +1,25 @@
 /* The hot loops, one variant per instruction set, chosen once through a table.
  *
  * X is a group of patterns as stored: rows x m of any dtype, C order, contiguous. Matrices of components
- * (k x ld, f32) have ld = um_kernel_stride(m), zero beyond m. Sums over pixels run in f32 for at most
- * 2048 pixels and go on in f64. Variants differ from the scalar one by rounding only (relative 1e-5 of
- * the sum of magnitudes); one variant always gives the same bits. */
+ * (f32) are plain, k x ld with ld = um_kernel_stride(m), or packed, so that a kernel reads one stream:
+ * column j of component c at um_kernel_packed(k, c, j) of k x ld numbers. Both are zero beyond m. Each lane
+ * of a vector sums at most 4096 / lanes pixels in f32 before sums go on in f64. Variants differ from the
+ * scalar one by rounding only (relative 1e-5 of the sum of magnitudes); one variant always gives the same
+ * bits, whatever other rows are in the group. */
 #ifndef UM_KERNELS_H
 #define UM_KERNELS_H
 
 #include "base_internal.h"
 
-enum { UM_HALS_PANEL = 32, UM_HALS_LARGEST = 512 };
+enum { UM_HALS_PANEL = 32, UM_HALS_LARGEST = 512, UM_KERNEL_PACK = 16, UM_KERNEL_BURN_CHAINS = 12 };
 
 typedef struct um_kernels {
-    /* a (rows x k) = X h'. */
-    void (*project[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *h, size_t ld,
-                                    size_t k, double *a);
-    /* b (k x ld) += w' X, w rows x k. */
+    /* a (rows x k) = X h', h packed. scratch: rows x k x UM_KERNEL_PACK, 64-byte aligned. */
+    void (*project[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *h, size_t k,
+                                    double *a, float *scratch);
+    /* b += w' X, b packed, w rows x k. */
     void (*accumulate[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *w,
-                                       size_t k, float *b, size_t ld);
+                                       size_t k, float *b);
     /* q[r] = sum_j v_j x_rj^2. */
     void (*squares[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const float *v,
                                     double *q);
@@ -34,16 +36,28 @@ typedef struct um_kernels {
     /* bt += X' w, w rows x k. */
     void (*accumulate_sparse)(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
                               float *bt, size_t stride);
+    void (*squares_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q);
     /* Non-negative coordinate descent on n independent problems of k <= 512 unknowns, one a column:
      * minimise 1/2 w'Gw - a'w, w >= 0; a and w are k x n with the given stride, g is k x k. Columns go
      * in panels of 32, each at most `sweeps` sweeps, ending early when a sweep moves less than `stop`
      * times the first one. */
     void (*hals)(size_t k, size_t n, size_t stride, const double *g, const double *a, double *w,
                  int sweeps, double stop);
+    /* Limits to compare with: multiply-adds in registers, um_kernel_burn_flops() a loop; bytes read once. The
+     * values only keep compilers from dropping the work. */
+    float (*burn)(long loops);
+    uint64_t (*sweep)(const void *bytes, size_t count);
 } um_kernels;
+
+double um_kernel_burn_flops(um_isa isa);
 
 const um_kernels *um_kernels_get(um_isa isa);
 size_t um_kernel_stride(size_t m);
 size_t um_kernel_sparse_stride(size_t k);
+
+static inline size_t um_kernel_packed(size_t k, size_t c, size_t j)
+{
+    return (j / UM_KERNEL_PACK * k + c) * UM_KERNEL_PACK + j % UM_KERNEL_PACK;
+}
 
 #endif

@@ -1,7 +1,7 @@
 #define LANES 16
-#define PROJECT_ROWS 4
-#define PROJECT_COMPONENTS 5
-#define ACCUMULATE_COMPONENTS 10
+#define PROJECT_ROWS 2
+#define COMPONENTS 11
+#define COMPONENT_CASES CASES_TO_11
 #define VARIANT um_kernels_avx512
 #include "kernels_variants.h"
 

@@ -1,5 +1,5 @@
-/* Included once per instruction set with LANES (floats per vector), PROJECT_ROWS, PROJECT_COMPONENTS
- * and ACCUMULATE_COMPONENTS (register blocking) and VARIANT (name of the table) defined. Vectors are GCC's
+/* Included once per instruction set with LANES (floats per vector), PROJECT_ROWS and COMPONENTS (register
+ * blocking), COMPONENT_CASES (up to them) and VARIANT (name of the table) defined. Vectors are GCC's
  * portable ones, so every variant is this text. */
 
 #include "kernels.h"
@@ -10,7 +10,8 @@
 #include <immintrin.h>
 #endif
 
-enum { COLUMN_BLOCK = 2048, RESIDUAL_BLOCK = 256, ACCUMULATE_VECTORS = 2 };
+enum { PROJECT_BLOCK = 512, CARRY_COLUMNS = 4096, COLUMN_BLOCK = 2048, RESIDUAL_BLOCK = 256 };
+enum { ACCUMULATE_VECTORS = 2, ACCUMULATE_AHEAD = 64 };
 enum { SPARSE_BLOCK = 2048, SPARSE_CHAINS = 4, SPARSE_VECTORS = 4 };
 
 typedef float vf __attribute__((vector_size(4 * LANES), aligned(4)));
@@ -20,14 +21,46 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES), aligned(4)));
 
 INLINE float sum_lanes(vf v)
 {
-    float half[LANES];
-    memcpy(half, &v, sizeof half);
-    for (int n = LANES / 2; n > 0; n /= 2) {
-        for (int i = 0; i < n; i++) {
-            half[i] += half[i + n];
-        }
-    }
-    return half[0];
+#if LANES == 16
+    typedef float v8 __attribute__((vector_size(32)));
+    v8 eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+               __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif LANES == 8
+#define eight v
+#endif
+#if LANES >= 8
+    typedef float v4 __attribute__((vector_size(16)));
+    v4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+              __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#undef eight
+#else
+    vf four = v;
+#endif
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+/* One number in all lanes: a load, not arithmetic. */
+INLINE vf spread(float x)
+{
+#if LANES == 16
+    return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#elif LANES == 8
+    return (vf){x, x, x, x, x, x, x, x};
+#else
+    return (vf){x, x, x, x};
+#endif
+}
+
+/* Loads once what several multiplications share; compilers would load it for each. */
+INLINE vf load_once(const float *p)
+{
+    vf v = *(const vf *)p;
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(v));
+#endif
+    return v;
 }
 
 INLINE size_t min_size(size_t a, size_t b)
@@ -43,9 +76,21 @@ INLINE size_t even_share(size_t left, size_t most)
 }
 
 /* Register blocks need constant trip counts: one case per number of components. */
-#define COMPONENT_CASES_TO_3(X) X(1) X(2) X(3)
-#define COMPONENT_CASES_4_5(X) X(4) X(5)
-#define COMPONENT_CASES_6_10(X) X(6) X(7) X(8) X(9) X(10)
+#define CASES_TO_3(X) X(1) X(2) X(3)
+#define CASES_TO_5(X) CASES_TO_3(X) X(4) X(5)
+#define CASES_TO_11(X) CASES_TO_5(X) X(6) X(7) X(8) X(9) X(10) X(11)
+
+/* The vector of column j, a multiple of LANES, in a packed matrix of k components. */
+#define PACKED(h, j, k) ((h) + (j) / UM_KERNEL_PACK * UM_KERNEL_PACK * (k) + (j) % UM_KERNEL_PACK)
+
+/* Adds up the lanes of n sums, and clears them. */
+static void carry(size_t n, float *partial, double *a)
+{
+    for (size_t i = 0; i < n; i++) {
+        a[i] += (double)sum_lanes(*(const vf *)(partial + i * LANES));
+    }
+    memset(partial, 0, n * LANES * sizeof *partial);
+}
 
 /* Small integers go through int32, which has a direct conversion on every instruction set. */
 #define THROUGH_INT(v) __builtin_convertvector(__builtin_convertvector(v, vi), vf)
@@ -142,6 +187,15 @@ static void accumulate_sparse(const um_sparse_rows *x, size_t rows, const float 
     }
 }
 
+static void squares_sparse(const um_sparse_rows *x, size_t rows, const float *v, double *q)
+{
+    if (x->value_dtype == UM_U8) {
+        squares_sparse_u8(x, rows, v, q);
+    } else {
+        squares_sparse_u16(x, rows, v, q);
+    }
+}
+
 /* One panel of at most UM_HALS_PANEL columns held contiguously. */
 static void hals_panel(size_t k, const double *g, const double *a, double *w, int sweeps,
                        double stop)
@@ -207,6 +261,41 @@ static void hals(size_t k, size_t n, size_t stride, const double *g, const doubl
     }
 }
 
+static float burn(long loops)
+{
+    vf sum[UM_KERNEL_BURN_CHAINS];
+    vf x = (vf){0} + 1e-9F;
+    vf y = (vf){0} + 0.999999F;
+    for (int i = 0; i < UM_KERNEL_BURN_CHAINS; i++) {
+        sum[i] = (vf){0} + (float)i;
+    }
+    __asm__("" : "+x"(x), "+x"(y)); /* not constants */
+    for (long n = 0; n < loops; n++) {
+        for (int i = 0; i < UM_KERNEL_BURN_CHAINS; i++) {
+            sum[i] = sum[i] * y + x;
+        }
+    }
+    float total = 0;
+    for (int i = 0; i < UM_KERNEL_BURN_CHAINS; i++) {
+        total += sum_lanes(sum[i]);
+    }
+    return total;
+}
+
+static uint64_t sweep(const void *bytes, size_t count)
+{
+    const char *p = bytes;
+    vi sum[4] = {{0}};
+    size_t step = sizeof sum;
+    for (size_t i = 0; i + step <= count; i += step) {
+        for (size_t n = 0; n < 4; n++) {
+            sum[n] ^= *(const vi *)(const void *)(p + i + n * sizeof(vi));
+        }
+    }
+    vi total = sum[0] ^ sum[1] ^ sum[2] ^ sum[3];
+    return (uint64_t)(uint32_t)total[0];
+}
+
 #define ALL_TYPES(f)                                                                               \
     {                                                                                              \
         [UM_U8] = f##_u8, [UM_U16] = f##_u16, [UM_U32] = f##_u32, [UM_I8] = f##_i8,                \
@@ -220,5 +309,8 @@ const um_kernels VARIANT = {
     .residual = ALL_TYPES(residual),
     .project_sparse = project_sparse,
     .accumulate_sparse = accumulate_sparse,
+    .squares_sparse = squares_sparse,
     .hals = hals,
+    .burn = burn,
+    .sweep = sweep,
 };

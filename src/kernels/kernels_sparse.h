@@ -1,11 +1,6 @@
 /* Sparse rows with values of type T; NAME(f) names the loops. Each column j has its k numbers side by side in
  * ht and bt, so that a stored value costs one vector operation per LANES components. */
 
-INLINE vf NAME(spread)(const T *value)
-{
-    return (vf){0} + (float)*value;
-}
-
 /* Components of nv vectors; nv is constant where this is inlined. Entry i of a row adds to sum i % 4, so that
  * additions need not wait for each other. */
 INLINE void NAME(project_sparse_row)(const uint16_t *column, const T *value, size_t count,
@@ -20,7 +15,7 @@ INLINE void NAME(project_sparse_row)(const uint16_t *column, const T *value, siz
         for (; i + SPARSE_CHAINS <= i1; i += SPARSE_CHAINS) {
             for (int s = 0; s < SPARSE_CHAINS; s++) {
                 const float *h = ht + (size_t)column[i + (size_t)s] * stride;
-                vf x = NAME(spread)(value + i + s);
+                vf x = spread((float)value[i + (size_t)s]);
                 for (int v = 0; v < nv; v++) {
                     sum[s][v] += x * *(const vf *)(h + v * LANES);
                 }
@@ -28,7 +23,7 @@ INLINE void NAME(project_sparse_row)(const uint16_t *column, const T *value, siz
         }
         for (; i < i1; i++) {
             const float *h = ht + (size_t)column[i] * stride;
-            vf x = NAME(spread)(value + i);
+            vf x = spread((float)value[i]);
             for (int v = 0; v < nv; v++) {
                 sum[0][v] += x * *(const vf *)(h + v * LANES);
             }
@@ -51,7 +46,7 @@ INLINE void NAME(accumulate_sparse_row)(const uint16_t *column, const T *value, 
     memcpy(wv, w, (size_t)nv * sizeof *wv);
     for (size_t i = 0; i < count; i++) {
         float *b = bt + (size_t)column[i] * stride;
-        vf x = NAME(spread)(value + i);
+        vf x = spread((float)value[i]);
         for (int v = 0; v < nv; v++) {
             *(vf *)(b + v * LANES) += x * wv[v];
         }
@@ -104,6 +99,17 @@ static void NAME(accumulate_sparse)(const um_sparse_rows *x, size_t rows, const 
             default:
                 break;
             }
+        }
+    }
+}
+
+static void NAME(squares_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q)
+{
+    for (size_t r = 0; r < rows; r++) {
+        q[r] = 0;
+        for (size_t i = x->start[r]; i < x->start[r + 1]; i++) {
+            double value = (double)((const T *)x->value)[i];
+            q[r] += value * value * (double)v[x->column[i]];
         }
     }
 }

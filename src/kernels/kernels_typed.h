@@ -19,144 +19,159 @@ INLINE vf NAME(load_part)(const T *x, size_t count)
     return NAME(load)(part);
 }
 
-/* nr rows by nc components over columns j0 .. j1; nr and nc are constants where this is inlined. */
-INLINE void NAME(project_tile)(const T *x, size_t m, size_t j0, size_t j1, const float *h, size_t ld,
-                               const int nr, const int nc, double *a, size_t k)
+/* The sums of nr rows by nc components go on over columns j0 .. j1; nr and nc are constants where this is
+ * inlined. `h` points at the vector of the first column and component. */
+INLINE void NAME(project_tile)(const T *x, size_t m, size_t j0, size_t j1, const float *h, size_t k,
+                               const int nr, const int nc, float *partial)
 {
-    vf sum[PROJECT_ROWS][PROJECT_COMPONENTS];
+    vf sum[PROJECT_ROWS][COMPONENTS];
     memset(sum, 0, sizeof sum);
-    size_t j = j0;
-    for (; j + LANES <= j1; j += LANES) {
-        vf xr[PROJECT_ROWS];
-        for (int r = 0; r < nr; r++) {
-            xr[r] = NAME(load)(x + (size_t)r * m + j);
+    for (int r = 0; r < nr; r++) {
+        for (size_t i = 0; i < PROJECT_BLOCK; i += 64 / sizeof(T)) {
+            __builtin_prefetch(x + (size_t)r * m + j1 + i, 0, 2);
         }
-        for (int c = 0; c < nc; c++) {
-            vf hc = *(const vf *)(h + (size_t)c * ld + j);
+    }
+    size_t j = j0;
+    for (; j + UM_KERNEL_PACK <= j1; j += UM_KERNEL_PACK, h += k * UM_KERNEL_PACK) {
+        for (int i = 0; i < UM_KERNEL_PACK; i += LANES) {
+            vf xr[PROJECT_ROWS];
             for (int r = 0; r < nr; r++) {
-                sum[r][c] += xr[r] * hc;
+                xr[r] = NAME(load)(x + (size_t)r * m + j + i);
+            }
+            for (int c = 0; c < nc; c++) {
+                vf hc = load_once(h + c * UM_KERNEL_PACK + i);
+                for (int r = 0; r < nr; r++) {
+                    sum[r][c] += xr[r] * hc;
+                }
             }
         }
     }
-    if (j < j1) {
-        for (int r = 0; r < nr; r++) {
-            vf xr = NAME(load_part)(x + (size_t)r * m + j, j1 - j);
+    for (int r = 0; r < nr && j < j1; r++) {
+        T rest[UM_KERNEL_PACK] = {0};
+        memcpy(rest, x + (size_t)r * m + j, (j1 - j) * sizeof(T));
+        for (int i = 0; i < UM_KERNEL_PACK; i += LANES) {
+            vf xr = NAME(load)(rest + i);
             for (int c = 0; c < nc; c++) {
-                sum[r][c] += xr * *(const vf *)(h + (size_t)c * ld + j);
+                sum[r][c] += xr * *(const vf *)(h + c * UM_KERNEL_PACK + i);
             }
         }
     }
     for (int r = 0; r < nr; r++) {
         for (int c = 0; c < nc; c++) {
-            a[(size_t)r * k + (size_t)c] += (double)sum_lanes(sum[r][c]);
+            *(vf *)(partial + ((size_t)r * k + (size_t)c) * LANES) += sum[r][c];
         }
+    }
+}
+
+INLINE void NAME(project_rows)(const T *x, size_t rows, size_t m, size_t j0, size_t j1, const float *h,
+                               size_t k, const int nc, float *partial)
+{
+    size_t r = 0;
+    for (; r + PROJECT_ROWS <= rows; r += PROJECT_ROWS) {
+        NAME(project_tile)(x + r * m, m, j0, j1, h, k, PROJECT_ROWS, nc, partial + r * k * LANES);
+    }
+    for (; r < rows; r++) {
+        NAME(project_tile)(x + r * m, m, j0, j1, h, k, 1, nc, partial + r * k * LANES);
     }
 }
 
 #define PROJECT_CASE(n)                                                                            \
     case n:                                                                                        \
-        NAME(project_tile)(x, m, j0, j1, h, ld, nr, n, a, k);                                      \
+        NAME(project_rows)(x, rows, m, j0, j1, hc, k, n, partial + c * LANES);                     \
         break;
 
-INLINE void NAME(project_rows)(const T *x, size_t m, size_t j0, size_t j1, const float *h, size_t ld,
-                               const int nr, size_t nc, double *a, size_t k)
-{
-    switch (nc) {
-        COMPONENT_CASES_TO_3(PROJECT_CASE)
-#if PROJECT_COMPONENTS > 3
-        COMPONENT_CASES_4_5(PROJECT_CASE)
-#endif
-    default:
-        break;
-    }
-}
-
-static void NAME(project)(const void *data, size_t rows, size_t m, const float *h, size_t ld, size_t k,
-                          double *a)
+static void NAME(project)(const void *data, size_t rows, size_t m, const float *h, size_t k, double *a,
+                          float *partial)
 {
     const T *x = data;
     memset(a, 0, rows * k * sizeof *a);
-    for (size_t j0 = 0; j0 < m; j0 += COLUMN_BLOCK) {
-        size_t j1 = min_size(m, j0 + COLUMN_BLOCK);
+    memset(partial, 0, rows * k * LANES * sizeof *partial);
+    for (size_t j0 = 0; j0 < m; j0 += PROJECT_BLOCK) {
+        size_t j1 = min_size(m, j0 + PROJECT_BLOCK);
         size_t nc = 0;
         for (size_t c = 0; c < k; c += nc) {
-            nc = even_share(k - c, PROJECT_COMPONENTS);
-            size_t r = 0;
-            for (; r + PROJECT_ROWS <= rows; r += PROJECT_ROWS) {
-                NAME(project_rows)(x + r * m, m, j0, j1, h + c * ld, ld, PROJECT_ROWS, nc,
-                                   a + r * k + c, k);
+            const float *hc = PACKED(h, j0, k) + c * UM_KERNEL_PACK;
+            nc = even_share(k - c, COMPONENTS);
+            switch (nc) {
+                COMPONENT_CASES(PROJECT_CASE)
+            default:
+                break;
             }
-            for (; r < rows; r++) {
-                NAME(project_rows)(x + r * m, m, j0, j1, h + c * ld, ld, 1, nc, a + r * k + c, k);
-            }
+        }
+        if (j1 == m || j1 % CARRY_COLUMNS == 0) {
+            carry(rows * k, partial, a);
         }
     }
 }
 
+/* Columns j .. of nv vectors by nc components; count is the length of a last, partial vector, else 0. */
 INLINE void NAME(accumulate_tile)(const T *x, size_t rows, size_t m, size_t j, size_t count,
-                                  const float *w, size_t k, const int nc, const int nv, float *b,
-                                  size_t ld)
+                                  const float *w, size_t k, const int nc, const int nv, float *b)
 {
-    vf sum[ACCUMULATE_COMPONENTS][ACCUMULATE_VECTORS];
+    vf sum[COMPONENTS][ACCUMULATE_VECTORS];
     for (int c = 0; c < nc; c++) {
         for (int v = 0; v < nv; v++) {
-            sum[c][v] = *(const vf *)(b + (size_t)c * ld + j + (size_t)(v * LANES));
+            sum[c][v] = *(const vf *)(PACKED(b, j + (size_t)v * LANES, k) + c * UM_KERNEL_PACK);
         }
     }
     for (size_t r = 0; r < rows; r++) {
         vf xv[ACCUMULATE_VECTORS];
+        const T *xr = x + r * m + j;
         for (int v = 0; v < nv; v++) {
-            const T *p = x + r * m + j + (size_t)(v * LANES);
-            xv[v] = count == 0 ? NAME(load)(p) : NAME(load_part)(p, count);
+            xv[v] = count == 0 ? NAME(load)(xr + v * LANES) : NAME(load_part)(xr, count);
         }
+        __builtin_prefetch(xr + ACCUMULATE_AHEAD / sizeof(T), 0, 3);
         for (int c = 0; c < nc; c++) {
+            vf wc = spread(w[r * k + (size_t)c]);
             for (int v = 0; v < nv; v++) {
-                sum[c][v] += w[r * k + (size_t)c] * xv[v];
+                sum[c][v] += wc * xv[v];
             }
         }
     }
     for (int c = 0; c < nc; c++) {
         for (int v = 0; v < nv; v++) {
-            *(vf *)(b + (size_t)c * ld + j + (size_t)(v * LANES)) = sum[c][v];
+            *(vf *)(PACKED(b, j + (size_t)v * LANES, k) + c * UM_KERNEL_PACK) = sum[c][v];
         }
-    }
-}
-
-INLINE void NAME(accumulate_columns)(const T *x, size_t rows, size_t m, const float *w, size_t k,
-                                     const int nc, float *b, size_t ld)
-{
-    size_t j = 0;
-    for (; j + ACCUMULATE_VECTORS * LANES <= m; j += ACCUMULATE_VECTORS * LANES) {
-        NAME(accumulate_tile)(x, rows, m, j, 0, w, k, nc, ACCUMULATE_VECTORS, b, ld);
-    }
-    for (; j + LANES <= m; j += LANES) {
-        NAME(accumulate_tile)(x, rows, m, j, 0, w, k, nc, 1, b, ld);
-    }
-    if (j < m) {
-        NAME(accumulate_tile)(x, rows, m, j, m - j, w, k, nc, 1, b, ld);
     }
 }
 
 #define ACCUMULATE_CASE(n)                                                                         \
     case n:                                                                                        \
-        NAME(accumulate_columns)(x, rows, m, w + c, k, n, b + c * ld, ld);                         \
+        NAME(accumulate_tile)(x, rows, m, j, 0, w + c, k, n, ACCUMULATE_VECTORS, bc);              \
+        break;
+#define ACCUMULATE_REST_CASE(n)                                                                    \
+    case n:                                                                                        \
+        NAME(accumulate_tile)(x, rows, m, j, count, w + c, k, n, 1, bc);                           \
         break;
 
 static void NAME(accumulate)(const void *data, size_t rows, size_t m, const float *w, size_t k,
-                             float *b, size_t ld)
+                             float *b)
 {
     const T *x = data;
-    size_t nc = 0;
-    for (size_t c = 0; c < k; c += nc) {
-        nc = even_share(k - c, ACCUMULATE_COMPONENTS);
-        switch (nc) {
-            COMPONENT_CASES_TO_3(ACCUMULATE_CASE)
-            COMPONENT_CASES_4_5(ACCUMULATE_CASE)
-#if ACCUMULATE_COMPONENTS > 5
-            COMPONENT_CASES_6_10(ACCUMULATE_CASE)
-#endif
-        default:
-            break;
+    size_t j = 0;
+    for (; j + ACCUMULATE_VECTORS * LANES <= m; j += ACCUMULATE_VECTORS * LANES) {
+        size_t nc = 0;
+        for (size_t c = 0; c < k; c += nc) {
+            float *bc = b + c * UM_KERNEL_PACK;
+            nc = even_share(k - c, COMPONENTS);
+            switch (nc) {
+                COMPONENT_CASES(ACCUMULATE_CASE)
+            default:
+                break;
+            }
+        }
+    }
+    for (; j < m; j += LANES) {
+        size_t count = j + LANES <= m ? 0 : m - j;
+        size_t nc = 0;
+        for (size_t c = 0; c < k; c += nc) {
+            float *bc = b + c * UM_KERNEL_PACK;
+            nc = even_share(k - c, COMPONENTS);
+            switch (nc) {
+                COMPONENT_CASES(ACCUMULATE_REST_CASE)
+            default:
+                break;
+            }
         }
     }
 }
@@ -230,3 +245,4 @@ static void NAME(residual)(const void *data, size_t rows, size_t m, const float 
 #undef LOAD
 #undef PROJECT_CASE
 #undef ACCUMULATE_CASE
+#undef ACCUMULATE_REST_CASE

@@ -39,6 +39,11 @@ size_t um_prep_scratch_size(const um_prep *prep);
 um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void *scratch,
                         void *dst);
 
+/* Whether passes hand visitors that take them sparse rows; looks at some patterns, once. */
+UM_CHECK um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse);
+/* The same as far as it has been decided: false before. */
+bool um_matrix_is_sparse(const um_matrix *matrix);
+
 /* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and
  * what binding uses for its own passes. */
 um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);

@@ -77,6 +77,21 @@ um_status um_matrix_probe(um_matrix *m)
     return UM_OK;
 }
 
+um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse)
+{
+    *sparse = false;
+    if (matrix->info.dtype == UM_U8 || matrix->info.dtype == UM_U16) {
+        UM_TRY(um_matrix_probe(matrix));
+        *sparse = matrix->sparse;
+    }
+    return UM_OK;
+}
+
+bool um_matrix_is_sparse(const um_matrix *matrix)
+{
+    return matrix->sparse;
+}
+
 um_status um_matrix_density(um_matrix *matrix, double *density)
 {
     *density = 0;

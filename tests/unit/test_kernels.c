@@ -107,10 +107,32 @@ static void close_to(double got, double expected, double magnitude)
     }
 }
 
+static float *pack(const problem *p)
+{
+    float *packed = calloc(p->k * p->ld, sizeof *packed);
+    for (size_t c = 0; c < p->k; c++) {
+        for (size_t j = 0; j < p->m; j++) {
+            packed[um_kernel_packed(p->k, c, j)] = p->h[c * p->ld + j];
+        }
+    }
+    return packed;
+}
+
 static void check_project(const um_kernels *kernels, const problem *p)
 {
     double *a = malloc(p->rows * p->k * sizeof *a);
-    kernels->project[p->dtype](p->x, p->rows, p->m, p->h, p->ld, p->k, a);
+    float *packed = pack(p);
+    float *scratch = aligned_alloc(64, p->rows * p->k * UM_KERNEL_PACK * sizeof *scratch);
+    kernels->project[p->dtype](p->x, p->rows, p->m, packed, p->k, a, scratch);
+    double *alone = malloc(p->k * sizeof *alone);
+    for (size_t r = 0; r < p->rows; r++) {
+        const char *row = (const char *)p->x + r * p->m * um_dtype_size(p->dtype);
+        kernels->project[p->dtype](row, 1, p->m, packed, p->k, alone, scratch);
+        assert_memory_equal(alone, a + r * p->k, p->k * sizeof *alone);
+    }
+    free(alone);
+    free(packed);
+    free(scratch);
     for (size_t r = 0; r < p->rows; r++) {
         for (size_t c = 0; c < p->k; c++) {
             double sum = 0;
@@ -132,7 +154,7 @@ static void check_accumulate(const um_kernels *kernels, const problem *p)
     for (size_t i = 0; i < p->k * p->ld; i++) {
         b[i] = 1;
     }
-    kernels->accumulate[p->dtype](p->x, p->rows, p->m, p->w, p->k, b, p->ld);
+    kernels->accumulate[p->dtype](p->x, p->rows, p->m, p->w, p->k, b);
     for (size_t c = 0; c < p->k; c++) {
         for (size_t j = 0; j < p->m; j++) {
             double sum = 1;
@@ -142,7 +164,7 @@ static void check_accumulate(const um_kernels *kernels, const problem *p)
                 sum += term;
                 magnitude += fabs(term);
             }
-            close_to((double)b[c * p->ld + j], sum, magnitude);
+            close_to((double)b[um_kernel_packed(p->k, c, j)], sum, magnitude);
         }
     }
     free(b);
