@@ -11,7 +11,8 @@ import re
 import sys
 import tempfile
 
-LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "simulate", "factor", "verify", "report"]
+LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "simulate", "factor", "verify", "report",
+          "bench"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atof|atol)\s*\(")
 GENERATED = {"build_config.h"}

@@ -3,6 +3,7 @@
 #define UNMIX_UNMIX_H
 
 #include "unmix/base.h"
+#include "unmix/bench.h"
 #include "unmix/crystal.h"
 #include "unmix/factor.h"
 #include "unmix/image.h"
