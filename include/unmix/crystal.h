@@ -45,10 +45,10 @@ typedef struct um_crystal {
 /* Reads the first data block with atom sites: cell, fractional coordinates (uncertainties in parentheses are dropped),
  * occupancies, B_iso or U_iso (else the trace of U_ij, else 0), symmetry operations from the file, or else of the space
  * group that it names (tables of spglib). Sites are expanded to P1; images of a site closer than 0.05 angstrom are one
- * atom at their mean, which puts rounded coordinates back onto their special position. Checked: every operation maps
- * the atoms onto themselves; spglib, given the atoms (up to 500 places), finds the same number in its standard cell;
- * and the operations are those of the stated group (else a warning). Refused with one line: what is not a crystal
- * structure, or has more than 5,000 atoms in the cell. */
+ * atom at their mean, which puts rounded coordinates back onto their special position. Checked: the operations form a
+ * group that maps the cell onto itself; images of a site coincide evenly; spglib, given the atoms (up to 500 places), finds
+ * the same number in its standard cell; and the operations are those of the stated group (else a warning). Refused with
+ * one line: what is not a crystal structure, or has more than 5,000 atoms in the cell. */
 UM_CHECK UM_API um_status um_crystal_load(um_context *ctx, const char *path, um_crystal **out);
 /* A crystal from its cell and atoms as they are (no symmetry is applied). */
 UM_CHECK UM_API um_status um_crystal_create(um_context *ctx, const char *name, const double cell[6],

@@ -243,7 +243,7 @@ um_status um_crystal_load(um_context *ctx, const char *path, um_crystal **out)
         status = um_crystal_expand(ctx, path, sites, count, symmetry, crystal);
     }
     if (status == UM_OK) {
-        status = um_symmetry_check(ctx, path, symmetry, crystal);
+        status = um_symmetry_check(ctx, path, crystal);
     }
     free(sites);
     free(symmetry);

@@ -42,9 +42,12 @@ typedef struct um_symmetry {
 } um_symmetry;
 
 bool um_symmetry_parse(const char *text, int rotation[3][3], double shift[3]); /* "x, 1/2-y, z" */
+um_status um_symmetry_parse_loop(um_context *ctx, const um_cif *cif, const um_cif_item *item, um_symmetry *out);
+/* Each maps the cell onto itself, and products are among them. */
+um_status um_symmetry_check_group(um_context *ctx, const char *path, const um_crystal *crystal, um_symmetry *s);
 um_status um_symmetry_find(um_context *ctx, const um_cif *cif, const um_crystal *crystal, um_symmetry *out);
 /* Asks spglib about the atoms; sets space_group and symbol; fails when its cell has another number of atoms. */
-um_status um_symmetry_check(um_context *ctx, const char *path, const um_symmetry *symmetry, um_crystal *crystal);
+um_status um_symmetry_check(um_context *ctx, const char *path, um_crystal *crystal);
 
 /* ---- structure -------------------------------------------------------------------------------------- */
 

@@ -217,7 +217,7 @@ um_status um_crystal_create(um_context *ctx, const char *name, const double cell
         status = um_crystal_expand(ctx, name, sites, count, symmetry, crystal);
     }
     if (status == UM_OK) {
-        status = um_symmetry_check(ctx, name, symmetry, crystal);
+        status = um_symmetry_check(ctx, name, crystal);
     }
     free(sites);
     free(symmetry);

@@ -1,4 +1,4 @@
-/* Symmetry operations: from the file, or from spglib's tables; and what spglib thinks of the atoms. */
+/* The space group: the one that the file names, and what spglib thinks of operations and atoms. */
 #include "crystal_internal.h"
 
 #include <ctype.h>
@@ -9,109 +9,6 @@
 
 enum { HALL_SYMBOLS = 530 };
 static const double TOLERANCE_A = 0.02; /* of spglib's search */
-
-/* ---- "x, 1/2-y, z" ------------------------------------------------------------------------------- */
-
-static bool parse_row(const char **text, int rotation[3], double *shift)
-{
-    const char *p = *text;
-    int sign = 1, terms = 0;
-    bool pending = false; /* a sign waits for its term */
-    memset(rotation, 0, 3 * sizeof *rotation);
-    *shift = 0.0;
-    for (;; p++) {
-        char c = (char)tolower((unsigned char)*p);
-        if (c == ' ' || c == '\t') {
-            continue;
-        }
-        if (c == '+' || c == '-') {
-            if (pending) {
-                return false;
-            }
-            sign = c == '-' ? -1 : 1;
-            pending = true;
-        } else if (c >= 'x' && c <= 'z') {
-            if (!pending && terms > 0) {
-                return false;
-            }
-            rotation[c - 'x'] += sign;
-            terms++;
-            sign = 1;
-            pending = false;
-        } else if (isdigit((unsigned char)c) || c == '.') {
-            char *end = NULL;
-            double value = strtod(p, &end);
-            if (end == p || (!pending && terms > 0)) {
-                return false;
-            }
-            if (*end == '/') {
-                const char *below = end + 1;
-                double divisor = strtod(below, &end);
-                if (end == below || !(fabs(divisor) >= 1.0)) {
-                    return false;
-                }
-                value /= divisor;
-            }
-            *shift += sign * value;
-            terms++;
-            sign = 1;
-            pending = false;
-            p = end - 1;
-        } else {
-            break;
-        }
-    }
-    *text = p;
-    return terms > 0 && !pending && isfinite(*shift);
-}
-
-static int determinant(int m[3][3])
-{
-    return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-           m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
-}
-
-/* Decimals of thirds and sixths (0.3333, .66667) become exact. */
-static double exact_shift(double shift)
-{
-    double twelfths = round(shift * 12.0);
-    double exact = fabs(shift - twelfths / 12.0) < 1e-3 ? twelfths / 12.0 : shift;
-    return exact - floor(exact);
-}
-
-bool um_symmetry_parse(const char *text, int rotation[3][3], double shift[3])
-{
-    for (int i = 0; i < 3; i++) {
-        if (!parse_row(&text, rotation[i], &shift[i])) {
-            return false;
-        }
-        shift[i] = exact_shift(shift[i]);
-        if (*text++ != (i < 2 ? ',' : '\0')) {
-            return false;
-        }
-    }
-    return abs(determinant(rotation)) == 1;
-}
-
-static um_status parse_loop(um_context *ctx, const um_cif *cif, const um_cif_item *item, um_symmetry *out)
-{
-    for (size_t i = 0; i < item->values; i++) {
-        const char *text = item->value[i];
-        if (text == NULL) {
-            continue;
-        }
-        if (out->count == UM_MOST_OPERATIONS) {
-            return um_fail(ctx, UM_ERROR_FORMAT, "%s: more than %d symmetry operations: no space group has that many",
-                           cif->path, UM_MOST_OPERATIONS);
-        }
-        if (!um_symmetry_parse(text, out->rotation[out->count], out->shift[out->count])) {
-            return um_fail(ctx, UM_ERROR_FORMAT, "%s: '%.60s' is not a symmetry operation such as 'x, 1/2-y, z'",
-                           cif->path, text);
-        }
-        out->count++;
-    }
-    return UM_OK;
-}
 
 /* ---- the group that the file names ------------------------------------------------------------------ */
 
@@ -218,9 +115,12 @@ um_status um_symmetry_find(um_context *ctx, const um_cif *cif, const um_crystal 
     um_status status = stated_group(ctx, cif, crystal, &out->stated, &hall);
     const um_cif_item *item = um_cif_find(cif, tags);
     if (status == UM_OK && item != NULL) {
-        status = parse_loop(ctx, cif, item, out);
+        status = um_symmetry_parse_loop(ctx, cif, item, out);
     }
     if (status != UM_OK || out->count > 0) {
+        if (status == UM_OK) {
+            status = um_symmetry_check_group(ctx, cif->path, crystal, out);
+        }
         if (status == UM_OK) {
             compare_with_stated(ctx, cif, crystal, out);
         }
@@ -238,7 +138,7 @@ um_status um_symmetry_find(um_context *ctx, const um_cif *cif, const um_crystal 
     if (type.choice[0] == '1' && hall < HALL_SYMBOLS && spg_get_spacegroup_type(hall + 1).number == type.number) {
         um_warn(ctx, "%s: names no origin of space group %d; the first choice is taken", cif->path, type.number);
     }
-    return UM_OK;
+    return um_symmetry_check_group(ctx, cif->path, crystal, out);
 }
 
 /* ---- what spglib finds ------------------------------------------------------------------------------ */
@@ -280,47 +180,11 @@ static um_status gather(um_context *ctx, const char *path, const um_crystal *cry
     return UM_OK;
 }
 
-/* Every operation must bring every place onto one of the same kind. */
-static um_status check_closed(um_context *ctx, const char *path, const um_symmetry *symmetry, const um_crystal *crystal,
-                              const places *all)
-{
-    static const double most_pairs = 2e8; /* seconds; larger cells come without symmetry anyway */
-    if ((double)all->count * (double)all->count * (double)symmetry->count > most_pairs) {
-        return UM_OK;
-    }
-    for (int o = 0; o < symmetry->count; o++) {
-        for (int k = 0; k < all->count; k++) {
-            double image[3];
-            for (int i = 0; i < 3; i++) {
-                image[i] = symmetry->shift[o][i];
-                for (int j = 0; j < 3; j++) {
-                    image[i] += symmetry->rotation[o][i][j] * all->position[k][j];
-                }
-            }
-            int hit = 0;
-            while (hit < all->count && (all->type[hit] != all->type[k] ||
-                                        um_crystal_distance(crystal, all->position[hit], image, NULL) > 0.05)) {
-                hit++;
-            }
-            if (hit == all->count) {
-                return um_fail(ctx, UM_ERROR_VALUE,
-                               "%s: symmetry operation %d moves an atom to a place without one: the operations do not "
-                               "form a group",
-                               path, o + 1);
-            }
-        }
-    }
-    return UM_OK;
-}
-
-um_status um_symmetry_check(um_context *ctx, const char *path, const um_symmetry *symmetry, um_crystal *crystal)
+um_status um_symmetry_check(um_context *ctx, const char *path, um_crystal *crystal)
 {
     enum { MOST_SEARCHED = 500 };
     places all = {0};
     um_status status = gather(ctx, path, crystal, &all);
-    if (status == UM_OK) {
-        status = check_closed(ctx, path, symmetry, crystal, &all);
-    }
     if (status == UM_OK && all.count <= MOST_SEARCHED) {
         double lattice[3][3];
         for (int i = 0; i < 3; i++) {
