@@ -20,7 +20,8 @@ static const cli_option options[] = {
              "found without reading."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T",
      .help = "Stop when the projected gradient has fallen to T of that of the empty model; "
-             "default 1e-5."},
+             "default 1e-5 or, with Poisson weights, as soon as what can still be gained is less "
+             "than fitting noise gains."},
     {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .help = "Stop after N passes in any case; default 500."},
     {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",

@@ -60,6 +60,9 @@ static um_status choose_k(nmf_job *job)
     job->options.k = k > 0 ? k : r->elbow > 0 ? r->elbow : 1;
     cli_note(c, "-k was not given: k = %lld (%s); see the scree curve and try a few",
              (long long)job->options.k, job->k_reason);
+    job->overview.sums = r->sums; /* of use to the fit */
+    job->options.sums = r->sums;
+    r->sums = NULL;
     um_svd_result_free(r);
     return UM_OK;
 }
@@ -77,6 +80,12 @@ static um_status one_run(nmf_job *job, int i, uint64_t seed)
     um_nmf_result *r = NULL;
     um_status status = um_nmf(job->scan.matrix, &options, &r);
     if (status != UM_OK) {
+        return status;
+    }
+    status = cli_overview_take(c, job->scan.matrix, &r->sums, &r->virtual_map, &job->overview);
+    job->options.sums = job->overview.sums;
+    if (status != UM_OK) {
+        um_nmf_result_free(r);
         return status;
     }
     job->run[i] = (nmf_run){seed + (uint64_t)i, options.start, r->converged, r->iterations,
@@ -99,8 +108,13 @@ static um_status one_run(nmf_job *job, int i, uint64_t seed)
 um_status nmf_job_fit(nmf_job *job)
 {
     cli *c = job->c;
-    um_status status = cli_overview_make(c, &job->scan, &job->overview);
-    job->options.sums = job->overview.sums;
+    um_shape shape = um_matrix_get_info(job->scan.matrix)->shape;
+    um_status status = UM_OK;
+    job->overview.matrix = job->scan.matrix;
+    if (shape.ky > 1 && shape.kx > 1) {
+        job->options.choose_aperture = cli_overview_aperture;
+        job->options.aperture_user = &job->overview;
+    }
     job->options.k = cli_integer(c, "k");
     if (status == UM_OK && !cli_given(c, "k")) {
         status = choose_k(job);
@@ -143,9 +157,9 @@ static json_t *facts_json(const nmf_job *job)
 {
     const um_nmf_result *r = job->result;
     json_t *object = json_pack(
-        "{s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:f, s:I}", "k",
+        "{s:I, s:b, s:I, s:f, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:f, s:I}", "k",
         (json_int_t)um_model_k(r->model), "converged", (int)r->converged, "passes",
-        (json_int_t)r->passes, "reads", (json_int_t)um_matrix_passes(job->scan.matrix),
+        (json_int_t)r->passes, "reads", um_matrix_visits(job->scan.matrix),
         "iterations", (json_int_t)r->iterations, "frobenius_error",
         cli_json_real(r->frobenius_error), "relative_error", cli_json_real(r->relative_error),
         "weighted_error", cli_json_real(r->weighted_error), "noise_ratio",
@@ -153,6 +167,17 @@ static json_t *facts_json(const nmf_job *job)
         "start", start_names[job->run[job->best].start], "seed",
         (json_int_t)job->run[job->best].seed, "seconds", cli_seconds() - job->c->started,
         "peak_bytes", (json_int_t)cli_peak_bytes());
+    if (object != NULL) {
+        json_object_set_new(object, "file_reads", /* the others were of patterns in memory */
+                            json_integer(um_matrix_passes(job->scan.matrix)));
+        json_object_set_new(object, "floor", cli_json_real(r->floor));
+        json_object_set_new(object, "lower_bound", cli_json_real(r->lower_bound));
+        json_object_set_new(object, "remaining", cli_json_real(r->remaining));
+        json_object_set_new(object, "stopped", json_string(r->stopped));
+    }
+    if (object != NULL && r->more_reads != NULL) {
+        json_object_set_new(object, "more_reads", json_string(r->more_reads));
+    }
     if (object != NULL && job->k_reason != NULL) {
         json_object_set_new(object, "k_reason", json_string(job->k_reason));
     }
@@ -246,20 +271,23 @@ static void say_fit(const nmf_job *job)
                 r->noise_ratio);
     }
     if (r->converged) {
-        cli_say(c, "convergence  reached: projected gradient %.2g after %lld passes", r->kkt,
-                (long long)r->iterations);
+        cli_say(c, "convergence  reached after %lld passes: %s (projected gradient %.2g)",
+                (long long)r->iterations, r->stopped, r->kkt);
     } else {
         cli_say(c, "convergence  NOT reached: projected gradient %.2g after %lld passes; raise "
                    "--max-passes",
                 r->kkt, (long long)r->iterations);
     }
+    cli_say(c, "optimality   weighted error %.8g; no %lld components reach less than %.8g (singular "
+               "values, estimated)",
+            r->weighted_error, (long long)um_model_k(r->model), r->lower_bound);
     if (job->runs > 1) {
         cli_say(c, "runs         kept seed %llu (%s start) of %d",
                 (unsigned long long)job->run[job->best].seed,
                 start_names[job->run[job->best].start], job->runs);
     }
-    cli_say(c, "cost         %lld reads of the scan, %s, peak memory %s",
-            (long long)um_matrix_passes(job->scan.matrix),
+    cli_say(c, "cost         %.2f reads of the scan, %s, peak memory %s",
+            um_matrix_visits(job->scan.matrix),
             cli_seconds_text(cli_seconds() - c->started, time),
             cli_bytes_text((double)cli_peak_bytes(), memory));
     for (size_t i = 0; i < json_array_size(job->files); i++) {

@@ -32,6 +32,39 @@ static um_status keep_parts(cli *c, um_images *images, um_shape s, cli_overview 
                : cli_fail(c, UM_ERROR_MEMORY, "no memory for the virtual image");
 }
 
+um_status cli_overview_aperture(void *user, const um_sums *sums, float *inside)
+{
+    cli_overview *overview = user;
+    return um_aperture_overview(overview->matrix, sums, inside, &overview->pixels, &overview->bright);
+}
+
+um_status cli_overview_take(cli *c, um_matrix *matrix, um_sums **sums, double **virtual_map,
+                            cli_overview *out)
+{
+    um_shape s = um_matrix_get_info(matrix)->shape;
+    if (out->sums == NULL) {
+        out->sums = *sums;
+        *sums = NULL;
+    }
+    if (s.ky == 1 || s.kx == 1 || out->variance_pattern != NULL) {
+        return UM_OK;
+    }
+    out->variance_pattern = calloc((size_t)(s.ky * s.kx), sizeof *out->variance_pattern);
+    if (out->variance_pattern == NULL) {
+        return cli_fail(c, UM_ERROR_MEMORY, "no memory for a pattern");
+    }
+    double n = (double)out->sums->positions;
+    for (int64_t i = 0; i < s.ky * s.kx && n > 0; i++) {
+        double mean = out->sums->sum_pattern[i] / n;
+        out->variance_pattern[i] = fmax(out->sums->square_pattern[i] / n - mean * mean, 0);
+    }
+    if (out->pixels > 0) {
+        out->virtual_map = *virtual_map;
+        *virtual_map = NULL;
+    }
+    return UM_OK;
+}
+
 um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out)
 {
     *out = (cli_overview){0};

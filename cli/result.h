@@ -11,7 +11,14 @@ typedef struct cli_overview {
     um_sums *sums;
     double *variance_pattern, *virtual_map; /* NULL for patterns of one row or column */
     bool bright;                            /* the virtual image holds the direct beam */
+    um_matrix *matrix;
+    int64_t pixels;                         /* in its aperture */
 } cli_overview;
+/* The same from what a factorisation found on its way, without a read: the aperture for it to sum over (user: an
+ * overview whose matrix is set), and then its sums and map, which are taken over. */
+um_status cli_overview_aperture(void *user, const um_sums *sums, float *inside);
+UM_CHECK um_status cli_overview_take(cli *c, um_matrix *matrix, um_sums **sums, double **virtual_map,
+                                     cli_overview *out);
 UM_CHECK um_status cli_overview_make(cli *c, cli_scan *scan, cli_overview *out);
 void cli_overview_free(cli_overview *overview);
 /* Adds the variance pattern and virtual bright field to the model, where they were made. */

@@ -20,7 +20,7 @@ typedef struct um_svd_options {
     um_weights weights;    /* auto = Poisson for counts */
     int power_iterations;  /* extra reads; negative = until the values are stable (at most 8) */
     int oversampling;      /* extra random directions; 0 = 10 + k/2 */
-    const um_sums *sums;   /* of the matrix when at hand (borrowed; saves a pass), or NULL */
+    const um_sums *sums;   /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
 } um_svd_options;
 
 typedef struct um_svd_result {
@@ -34,6 +34,7 @@ typedef struct um_svd_result {
                                 empty rows and columns, which hold no noise), else NaN */
     bool weighted;
     int64_t passes;
+    um_sums *sums;           /* when the options had none; the caller may take them (and set NULL) */
     double seconds;
 } um_svd_result;
 
@@ -75,14 +76,20 @@ struct um_nmf_options {
                                 From both, the first passes are plain coordinate descent (one sweep
                                 each, not extrapolated), which ends in the minimum nearest to them */
     um_normalize normalize;
-    double tolerance;        /* of the KKT residual, see um_nmf_result */
+    double tolerance;        /* of the KKT residual, see um_nmf_result; negative (the default) = 1e-5,
+                                or, with Poisson weights, as soon as what can still be gained is below
+                                a tenth of the statistical floor */
     int64_t max_passes;
     const char *checkpoint;  /* path of the checkpoint file, or NULL. It stays after success: the caller
                                 removes it once the result is saved */
     bool resume;             /* go on from the checkpoint if there is one: the result is then the same,
                                 bit for bit, as without the interruption */
     double checkpoint_seconds; /* least time between checkpoints; 0 = after every pass */
-    const um_sums *sums;     /* of the matrix when at hand (borrowed; saves a pass), or NULL */
+    const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
+    /* An aperture whose sums are wanted in the same read, or NULL: sets inside (ky*kx, zeroed) to 1 where it
+     * is, once the sums are known. */
+    um_status (*choose_aperture)(void *user, const um_sums *sums, float *inside);
+    void *aperture_user;
 };
 UM_API um_nmf_options um_nmf_defaults(int64_t k);
 
@@ -100,6 +107,15 @@ typedef struct um_nmf_result {
     double kkt;              /* norm of the projected gradient at (W, H) relative to that of the empty
                                 model: sqrt(|P(WHH'-XH')|^2 + |P(W'WH-W'X)|^2) / sqrt(|XH'|^2 + |W'X|^2),
                                 in the weighted units, H of unit rows */
+    double floor;            /* k (1/N + 1/M), the share of the objective that fitting noise takes;
+                                0 without Poisson weights */
+    double lower_bound;      /* no rank-k model has a smaller weighted error: sqrt(||X'||^2 - the sum of
+                                the k largest squared singular values), as far as those are known */
+    double remaining;        /* estimate of the relative decrease that more passes would bring, or NaN */
+    um_sums *sums;           /* when the options had none; the caller may take them (and set NULL) */
+    double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
+    const char *stopped;     /* why, in words */
+    const char *more_reads;  /* why a second read for the subspace was made, or NULL */
     double seconds;
 } um_nmf_result;
 

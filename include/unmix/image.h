@@ -30,6 +30,11 @@ typedef struct um_images {
     double beam_y, beam_x;                   /* direct beam used as centre, px */
 } um_images;
 
+/* The aperture that shows a scan at a glance: bright field, or the first ring around a beam that is masked. From
+ * the sums alone; *count = number of pixels for which inside (ky*kx) is set to 1, 0 when there is none. */
+UM_CHECK UM_API um_status um_aperture_overview(um_matrix *matrix, const um_sums *sums, float *inside,
+                                               int64_t *count, bool *bright);
+
 /* apertures may be NULL: then a bright field (disc) and an annular series around the direct beam are
  * made; the beam is the intensity-weighted centre of the brightest blob of the mean pattern (one extra
  * pass), or given by beam_y, beam_x when not NaN. */

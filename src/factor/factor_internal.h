@@ -60,6 +60,9 @@ typedef struct um_exact_pass {
     /* Shows the visitor its tiles in place of um_matrix_pass(), or NULL. */
     um_status (*walk)(void *walker, const um_visitor *visitor, void *user);
     void *walker;
+    /* For um_lowrank_pass_run: added to A (n x k) and to B (k x m), or NULL. */
+    const float *missed_a;
+    const double *missed_b;
     /* results */
     double *b; /* k x m, in the scaled space; caller's */
     double *g; /* k x k; caller's */
@@ -143,6 +146,9 @@ typedef struct um_nmf_state {
     int64_t passes;
     double momentum; /* passes since the last restart */
     double kkt;
+    double safe;     /* the objective that h_last is known to reach, for um_nmf_few_passes */
+    double gain;     /* the last step's relative decrease there */
+    double cautious; /* > 0: a corrected fit has failed, so many exact steps instead */
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
 void um_nmf_state_free(um_context *ctx, um_nmf_state *state);
@@ -153,6 +159,8 @@ typedef struct um_nmf_run {
     double tolerance;
     int64_t max_passes;
     const um_nmf_options *checkpoint; /* NULL = none */
+    const float *missed_a;  /* see um_exact_pass */
+    const double *missed_b;
     bool plain; /* begin by plain coordinate descent: stay in the valley of a start that was given */
 } um_nmf_run;
 um_status um_nmf_iterate(const um_nmf_run *run, um_nmf_state *state, bool *converged);
@@ -164,14 +172,51 @@ um_status um_nmf_start_auto(um_scaled *scaled, const um_nmf_options *options,
 um_status um_nmf_start(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
                        const um_subspace *subspace);
 um_status um_nmf_start_separable(um_scaled *scaled, const um_subspace *subspace, um_nmf_state *state);
+um_status um_nmf_save_when_due(um_scaled *scaled, const um_nmf_options *options,
+                               const um_nmf_state *state, double *last);
 um_status um_nmf_checkpoint_save(um_scaled *scaled, const um_nmf_options *options,
                                  const um_nmf_state *state);
 /* *found = false when there is no checkpoint; an error when there is one of other data or options. */
 um_status um_nmf_checkpoint_load(um_scaled *scaled, const um_nmf_options *options,
                                  um_nmf_state *state, bool *found);
-/* Solves W exactly for state->h, evaluates everything at that pair and makes the model. */
+
+/* The errors of a pair W, H as a companion of the pass that finds W. */
+typedef struct um_residual {
+    const um_scaled *scaled;
+    const um_nmf_state *state;
+    float *h, *on, *v2;
+    double *map, *map_weighted; /* n: sums of squares of each pattern */
+    double *sum_d, *sum_d2;     /* m */
+    double plain, weighted;     /* squared errors in all */
+    float *inside;              /* an aperture (ld), or NULL */
+    double *virtual_map;        /* n: sums over it; malloc'ed */
+} um_residual;
+extern const um_visitor um_residual_visitor;
+um_status um_residual_create(const um_scaled *scaled, const um_nmf_state *state, um_residual *out);
+void um_residual_begin(um_residual *residual); /* takes state->h */
+um_status um_residual_store(um_residual *residual, um_model *model); /* uses it up */
+void um_residual_free(um_residual *residual);
+
+/* One read: W solved exactly for state->h, and what is known at that pair. */
+typedef struct um_nmf_judged {
+    double *b, *g; /* W'X', W'W; the caller's */
+    float *missed; /* n x k: what the low-rank image misses of X'H', the caller's; or NULL */
+    double objective, kkt;
+} um_nmf_judged;
+um_status um_nmf_judge(um_scaled *scaled, um_nmf_state *state, um_residual *residual,
+                       const um_subspace *subspace, um_nmf_judged *out);
+/* Exact passes, each of which can be the last, and corrected low-rank fits between them: nmf_few.c. */
+um_status um_nmf_few_passes(um_scaled *scaled, const um_nmf_options *options,
+                            const um_subspace *subspace, um_nmf_state *state,
+                            um_residual *residual, um_nmf_result *result);
+double um_nmf_floor(const um_scaled *scaled, size_t k); /* k (1/N + 1/M); 0 without weights */
+#define UM_NMF_TOLERANCE 1e-5 /* of the KKT residual, when the user names none */
+/* Makes the model of the judged pair. */
 um_status um_nmf_finish(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
-                        const um_subspace *subspace, um_nmf_result *result);
+                        const um_subspace *subspace, um_residual *residual, um_nmf_result *result);
+/* H by coordinate descent on B and G, in f64, k x m. */
+um_status um_nmf_move_components(um_scaled *scaled, size_t k, const double *g, const double *b,
+                                 double *h, int sweeps);
 /* Norm of the projected gradient of W and H together, relative to that of the empty model (-X'H', -W'X'):
  * the parts of W are handed in as sums over rows. H has unit rows. */
 double um_kkt_residual(const um_scaled *scaled, size_t k, const double *g, const double *b,

@@ -42,6 +42,11 @@ static void visit_rows(lowrank *job, worker *w, size_t first, size_t rows)
             w->panel_w[c * UM_GROUP_ROWS + r] = 0;
         }
     }
+    for (size_t r = 0; pass->missed_a != NULL && r < rows; r++) {
+        for (size_t c = 0; c < k; c++) {
+            w->panel_a[c * UM_GROUP_ROWS + r] += (double)pass->missed_a[(first + r) * k + c];
+        }
+    }
     pass->rows(pass->user, position, rows, w->panel_a, w->panel_w, w->extra);
     for (size_t c = 0; c < k; c++) {
         const double *wc = w->panel_w + c * UM_GROUP_ROWS;
@@ -145,7 +150,11 @@ static void project_components(lowrank *job)
 static void expand(lowrank *job)
 {
     const um_scaled *s = job->pass->scaled;
-    memset(job->pass->b, 0, job->pass->k * s->m * sizeof(double));
+    if (job->pass->missed_b != NULL) {
+        memcpy(job->pass->b, job->pass->missed_b, job->pass->k * s->m * sizeof(double));
+    } else {
+        memset(job->pass->b, 0, job->pass->k * s->m * sizeof(double));
+    }
     for (size_t c = 0; c < job->pass->k; c++) {
         double *b = job->pass->b + c * s->m;
         for (size_t i = 0; i < job->sub->count; i++) {

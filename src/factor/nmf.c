@@ -8,7 +8,7 @@ um_nmf_options um_nmf_defaults(int64_t k)
 {
     return (um_nmf_options){.k = k,
                             .start = UM_START_AUTO,
-                            .tolerance = 1e-5,
+                            .tolerance = -1,
                             .max_passes = 500,
                             .checkpoint_seconds = 30};
 }
@@ -23,9 +23,9 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
         return um_fail(s->ctx, UM_ERROR_ARGUMENT, "-k %lld: 1 to %lld components are possible here",
                        (long long)options->k, (long long)most);
     }
-    if (!(options->tolerance >= 0) || options->max_passes < 1) {
+    if (isnan(options->tolerance) || options->max_passes < 1) {
         return um_fail(s->ctx, UM_ERROR_ARGUMENT,
-                       "the tolerance must not be negative and at least one pass is needed");
+                       "the tolerance must be a number and at least one pass is needed");
     }
     if (s->sums->negative > 0) {
         return um_fail(s->ctx, UM_ERROR_VALUE,
@@ -36,56 +36,119 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
     return UM_OK;
 }
 
+/* Passes from a start that is far off or given: each moves W and H once. */
+static um_status many_passes(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
+                             um_residual *residual, um_nmf_result *r)
+{
+    const um_nmf_run run = {
+        .scaled = s,
+        .tolerance = options->tolerance >= 0 ? options->tolerance : UM_NMF_TOLERANCE,
+        .max_passes = options->max_passes,
+        .checkpoint = options->checkpoint != NULL ? options : NULL,
+        .plain = options->start == UM_START_FILE && um_has_suffix(options->start_file, ".npz")};
+    UM_TRY(um_nmf_iterate(&run, state, &r->converged));
+    r->stopped = r->converged ? "the projected gradient is within the tolerance" : NULL;
+    size_t k = state->k;
+    um_nmf_judged at = {0};
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof *at.b, "W'X", &at.b));
+    at.g = calloc(k * k, sizeof *at.g);
+    um_status status = at.g != NULL ? um_nmf_judge(s, state, residual, NULL, &at)
+                                    : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
+    state->kkt = at.kkt;
+    r->passes++;
+    um_buffer_free(s->ctx, at.b);
+    free(at.g);
+    return status;
+}
+
+static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspace *subspace,
+                         um_nmf_state *state, um_nmf_result *r)
+{
+    size_t k = (size_t)options->k;
+    bool few = options->start == UM_START_AUTO;
+    /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
+    UM_TRY(
+        um_subspace_find(s, k, -1, 0, few ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START, subspace));
+    r->passes += subspace->passes;
+    r->more_reads = subspace->reason;
+    UM_TRY(check_options(s, options));
+    UM_TRY(um_nmf_state_create(s, k, options->max_passes, state));
+    bool resumed = false;
+    if (options->checkpoint != NULL && options->resume) {
+        UM_TRY(um_nmf_checkpoint_load(s, options, state, &resumed));
+    }
+    if (!resumed) {
+        UM_TRY(um_nmf_start(s, options, state, subspace));
+        um_nmf_normalise(s, state);
+    }
+    if (!few) { /* only the values are still of use */
+        um_buffer_free(s->ctx, subspace->us);
+        um_buffer_free(s->ctx, subspace->v);
+        subspace->us = NULL;
+        subspace->v = NULL;
+    }
+    return UM_OK;
+}
+
+static void fill_result(const um_scaled *s, const um_nmf_state *state, const um_subspace *subspace,
+                        const um_residual *residual, um_nmf_result *r)
+{
+    r->iterations = state->passes;
+    r->passes += state->passes;
+    r->kkt = state->kkt;
+    r->weighted = s->weighted;
+    r->floor = um_nmf_floor(s, state->k);
+    if (r->stopped == NULL) {
+        r->stopped = "the largest number of passes is reached";
+    }
+    double least = s->norm2;
+    for (size_t c = 0; c < state->k && c < subspace->count; c++) {
+        least -= subspace->sigma[c] * subspace->sigma[c];
+    }
+    r->lower_bound = sqrt(fmax(0, fmin(least, residual->weighted))) * s->report;
+}
+
+static um_status open_aperture(um_scaled *s, const um_nmf_options *options, um_residual *residual)
+{
+    UM_TRY(um_buffer_alloc(s->ctx, s->ld, sizeof(float), "an aperture", &residual->inside));
+    UM_TRY(options->choose_aperture(options->aperture_user, s->sums, residual->inside));
+    residual->virtual_map = malloc(s->n * sizeof *residual->virtual_map);
+    if (residual->virtual_map == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a map");
+    }
+    for (size_t p = 0; p < s->n; p++) {
+        residual->virtual_map[p] = NAN; /* where no pattern is visited */
+    }
+    return UM_OK;
+}
+
 static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
 {
-    um_context *ctx = s->ctx;
-    size_t k = (size_t)options->k;
-    um_nmf_state state;
+    um_nmf_state state = {0};
     um_subspace subspace = {.count = 0};
-    bool resumed = false;
-    /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
-    um_status status = um_subspace_find(
-        s, k, -1, 0, options->start == UM_START_AUTO ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START,
-        &subspace);
-    r->passes += subspace.passes;
+    um_residual residual = {0};
+    r->remaining = NAN;
+    um_status status = prepare(s, options, &subspace, &state, r);
     if (status == UM_OK) {
-        status = check_options(s, options);
+        status = um_residual_create(s, &state, &residual);
+    }
+    if (status == UM_OK && options->choose_aperture != NULL) {
+        status = open_aperture(s, options, &residual);
     }
     if (status == UM_OK) {
-        status = um_nmf_state_create(s, k, options->max_passes, &state);
-    } else {
-        um_subspace_free(ctx, &subspace);
-        return status;
+        status = options->start == UM_START_AUTO
+                     ? um_nmf_few_passes(s, options, &subspace, &state, &residual, r)
+                     : many_passes(s, options, &state, &residual, r);
     }
-    if (status == UM_OK && options->checkpoint != NULL && options->resume) {
-        status = um_nmf_checkpoint_load(s, options, &state, &resumed);
-    }
-    if (status == UM_OK && !resumed) {
-        status = um_nmf_start(s, options, &state, &subspace);
-        um_nmf_normalise(s, &state);
-    }
-    um_buffer_free(ctx, subspace.us);
-    um_buffer_free(ctx, subspace.v);
-    subspace.us = NULL;
-    subspace.v = NULL;
     if (status == UM_OK) {
-        const um_nmf_run run = {.scaled = s,
-                                .tolerance = options->tolerance,
-                                .max_passes = options->max_passes,
-                                .checkpoint = options->checkpoint != NULL ? options : NULL,
-                                .plain = options->start == UM_START_FILE &&
-                                         um_has_suffix(options->start_file, ".npz")};
-        status = um_nmf_iterate(&run, &state, &r->converged);
+        r->virtual_map = residual.virtual_map;
+        residual.virtual_map = NULL;
+        fill_result(s, &state, &subspace, &residual, r);
+        status = um_nmf_finish(s, options, &state, &subspace, &residual, r);
     }
-    r->iterations = state.passes;
-    r->passes += state.passes;
-    r->kkt = state.kkt;
-    r->weighted = s->weighted;
-    if (status == UM_OK) {
-        status = um_nmf_finish(s, options, &state, &subspace, r);
-    }
-    um_nmf_state_free(ctx, &state);
-    um_subspace_free(ctx, &subspace);
+    um_residual_free(&residual);
+    um_nmf_state_free(s->ctx, &state);
+    um_subspace_free(s->ctx, &subspace);
     return status;
 }
 
@@ -107,6 +170,8 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     if (status == UM_OK) {
         status = run_nmf(&s, options, r);
     }
+    r->sums = s.own_sums;
+    s.own_sums = NULL;
     um_scaled_free(&s);
     r->seconds = um_seconds() - start;
     if (status != UM_OK) {
@@ -123,5 +188,7 @@ void um_nmf_result_free(um_nmf_result *result)
         return;
     }
     um_model_free(result->model);
+    um_sums_free(result->sums);
+    free(result->virtual_map);
     free(result);
 }

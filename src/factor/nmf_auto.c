@@ -5,11 +5,14 @@
 #include "factor_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RANDOM_STARTS = 6, TRIAL_PASSES = 60, POLISH_PASSES = 400, SAMPLE_ROWS = 32768 };
-static const double MARGIN = 1e-3, TRIAL_TOLERANCE = 1e-4;
-static const double POLISH = 0.25; /* of the tolerance: passes here cost no read */
+/* With Poisson weights of the statistical floor, else of the objective. */
+static const double MARGIN = 0.005, MARGIN_PLAIN = 1e-3, TRIAL_TOLERANCE = 1e-4;
+static const double ALL_ROWS = 2e7; /* rows times passes of the last polish */
+static const double POLISH = 0.25;  /* of the tolerance: passes here cost no read */
 
 /* Fits one start; its objective. */
 static um_status fit_start(um_scaled *s, const um_nmf_options *options, const um_subspace *subspace,
@@ -100,6 +103,7 @@ static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample 
     size_t k = chosen->k;
     const um_start starts[] = {UM_START_SEPARABLE, UM_START_NNDSVD, UM_START_RANDOM};
     double limit = INFINITY;
+    double margin = s->weighted ? MARGIN * um_nmf_floor(s, k) : MARGIN_PLAIN;
     for (int i = 0; i < 2 + RANDOM_STARTS; i++) {
         um_nmf_state trial;
         double objective = 0;
@@ -109,7 +113,7 @@ static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample 
                                i < 2 ? 0 : (uint64_t)(i - 1), &trial, &objective);
         }
         if (status == UM_OK && objective + outside < limit) {
-            limit = (objective + outside) * (i == 0 ? 1 - MARGIN : 1);
+            limit = (objective + outside) * (i == 0 ? 1 - margin : 1);
             swap_states(chosen, &trial);
         }
         um_nmf_state_free(s->ctx, &trial);
@@ -119,6 +123,34 @@ static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample 
     return chosen->h != NULL ? UM_OK
                              : um_fail(s->ctx, UM_ERROR_NUMERIC,
                                        "the automatic start: no objective is finite: pass --start");
+}
+
+/* Passes beyond those of the state count elsewhere. */
+static um_status polish_on_all_rows(um_scaled *s, const um_nmf_options *options,
+                                    const um_subspace *subspace, um_nmf_state *state)
+{
+    int64_t passes = (int64_t)(ALL_ROWS / (double)s->n);
+    um_nmf_state inner = *state;
+    passes = passes < 8 ? 8 : passes > POLISH_PASSES ? POLISH_PASSES : passes;
+    inner.history = calloc((size_t)passes + 1, sizeof *inner.history);
+    inner.history_kkt = calloc((size_t)passes + 1, sizeof *inner.history_kkt);
+    um_status status = UM_OK;
+    if (inner.history == NULL || inner.history_kkt == NULL) {
+        status = um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for the automatic start");
+    }
+    if (status == UM_OK) {
+        memcpy(inner.h_last, inner.h, state->k * s->ld * sizeof *inner.h);
+        const um_nmf_run run = {
+            .scaled = s,
+            .subspace = subspace,
+            .tolerance = POLISH * (options->tolerance >= 0 ? options->tolerance : UM_NMF_TOLERANCE),
+            .max_passes = passes};
+        bool converged = false;
+        status = um_nmf_iterate(&run, &inner, &converged);
+    }
+    free(inner.history);
+    free(inner.history_kkt);
+    return status;
 }
 
 um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
@@ -135,10 +167,11 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
         um_progress_end(s->ctx);
     }
     if (status == UM_OK) {
-        const um_nmf_run polish = {.scaled = &part.scaled,
-                                   .subspace = &part.subspace,
-                                   .tolerance = POLISH * options->tolerance,
-                                   .max_passes = POLISH_PASSES};
+        const um_nmf_run polish = {
+            .scaled = &part.scaled,
+            .subspace = &part.subspace,
+            .tolerance = POLISH * (options->tolerance >= 0 ? options->tolerance : UM_NMF_TOLERANCE),
+            .max_passes = POLISH_PASSES};
         bool converged = false;
         status = um_nmf_iterate(&polish, &chosen, &converged);
     }
@@ -147,5 +180,8 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
     }
     um_nmf_state_free(s->ctx, &chosen);
     free_sample(s->ctx, &part);
+    if (status == UM_OK && s->n > SAMPLE_ROWS) {
+        status = polish_on_all_rows(s, options, subspace, state);
+    }
     return status;
 }

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS = 16, NUMBERS = 3 };
+enum { KEYS = 16, NUMBERS = 8 };
 
 static void fill_key(const um_scaled *s, const um_nmf_options *options, double key[KEYS])
 {
     uint64_t seed = um_context_seed(s->ctx);
     const double values[KEYS] = {
-        1, /* version of this layout */
+        2, /* version of this layout */
         (double)s->n,
         (double)s->m,
         (double)options->k,
@@ -37,7 +37,10 @@ um_status um_nmf_checkpoint_save(um_scaled *s, const um_nmf_options *options,
 {
     double key[KEYS];
     fill_key(s, options, key);
-    const double numbers[NUMBERS] = {state->momentum, state->kkt, s->norm2};
+    const double numbers[NUMBERS] = {state->momentum, state->kkt,           s->norm2,
+                                     state->safe,     state->gain,          state->cautious,
+                                     s->norm2_exact,  (double)state->passes};
+    const int64_t passes = state->passes + 1; /* an array must not be empty */
     const int64_t k = (int64_t)state->k;
     const int64_t keys = KEYS;
     const int64_t count = NUMBERS;
@@ -58,8 +61,8 @@ um_status um_nmf_checkpoint_save(um_scaled *s, const um_nmf_options *options,
         {"h_last", UM_F32, 2, h_shape, state->h_last},
         {"w", UM_F32, 2, w_shape, state->w},
         {"scale", UM_F64, 1, &k, state->scale},
-        {"history", UM_F64, 1, &state->passes, state->history},
-        {"history_kkt", UM_F64, 1, &state->passes, state->history_kkt},
+        {"history", UM_F64, 1, &passes, state->history},
+        {"history_kkt", UM_F64, 1, &passes, state->history_kkt},
     };
     for (size_t i = 0; status == UM_OK && i < sizeof parts / sizeof parts[0]; i++) {
         status = um_npz_add(npz, parts[i].name, parts[i].dtype, parts[i].ndim, parts[i].shape,
@@ -127,13 +130,17 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     UM_TRY(read_part(s, path, "h_last", UM_F32, h_size, h_size, state->h_last, NULL));
     UM_TRY(read_part(s, path, "w", UM_F32, w_size, w_size, state->w, NULL));
     UM_TRY(read_part(s, path, "scale", UM_F64, k, k, state->scale, NULL));
-    UM_TRY(read_part(s, path, "history", UM_F64, 1, most, state->history, &passes));
+    UM_TRY(read_part(s, path, "history", UM_F64, 1, most + 1, state->history, &passes));
     UM_TRY(read_part(s, path, "history_kkt", UM_F64, passes, passes, state->history_kkt, NULL));
-    state->passes = passes;
+    state->passes = (int64_t)numbers[7];
     state->momentum = numbers[0];
     state->kkt = numbers[1];
     s->norm2 = numbers[2];
+    state->safe = numbers[3];
+    state->gain = numbers[4];
+    state->cautious = numbers[5];
+    s->norm2_exact = numbers[6] > 0;
     *found = true;
-    um_info(s->ctx, "going on from pass %lld of %s", (long long)passes, path);
+    um_info(s->ctx, "going on from pass %lld of %s", (long long)state->passes, path);
     return UM_OK;
 }

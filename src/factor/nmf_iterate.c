@@ -121,18 +121,22 @@ double um_kkt_residual(const um_scaled *s, size_t k, const double *g, const doub
     return product2 > 0 ? sqrt(gradient2 / product2) : 0;
 }
 
-static um_status move_components(um_scaled *s, um_nmf_state *state, const buffers *buf, int sweeps)
+um_status um_nmf_move_components(um_scaled *s, size_t k, const double *g, const double *b,
+                                 double *h, int sweeps)
 {
-    double *h64 = buf->h64;
-    size_t k = state->k;
-    for (size_t c = 0; c < k; c++) {
-        for (size_t j = 0; j < s->m; j++) {
-            h64[c * s->m + j] = (double)state->h[c * s->ld + j];
-        }
-    }
-    component_work work = {s, k, buf->g, buf->b, h64, sweeps};
+    component_work work = {s, k, g, b, h, sweeps};
     int64_t chunks = (int64_t)((s->m + COMPONENT_CHUNK - 1) / COMPONENT_CHUNK);
     return um_pipeline_run(s->ctx, chunks, um_context_threads(s->ctx), move_chunk, NULL, &work);
+}
+
+static um_status move_components(um_scaled *s, um_nmf_state *state, const buffers *buf, int sweeps)
+{
+    for (size_t c = 0; c < state->k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            buf->h64[c * s->m + j] = (double)state->h[c * s->ld + j];
+        }
+    }
+    return um_nmf_move_components(s, state->k, buf->g, buf->b, buf->h64, sweeps);
 }
 
 /* Unit rows; what is divided out of H multiplies W when it is next taken up. */
@@ -201,7 +205,9 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
                           .h = state->h,
                           .rows = move_rows,
                           .user = &rows,
-                          .want_norm2 = run->subspace == NULL && s->norm2 <= 0,
+                          .want_norm2 = run->subspace == NULL && !s->norm2_exact,
+                          .missed_a = run->missed_a,
+                          .missed_b = run->missed_b,
                           .b = buf->b,
                           .g = buf->g};
     double norm2 = s->norm2;
@@ -214,6 +220,7 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
         UM_TRY(um_exact_pass_run(&pass, stage));
         if (pass.want_norm2) {
             norm2 = s->norm2 = pass.norm2;
+            s->norm2_exact = true;
         }
     }
     for (size_t c = 0; c < k; c++) {
@@ -236,13 +243,14 @@ static um_status one_pass(const um_nmf_run *run, um_nmf_state *state, const buff
     return UM_OK;
 }
 
-static um_status save_when_due(const um_nmf_run *run, const um_nmf_state *state, double *last)
+um_status um_nmf_save_when_due(um_scaled *s, const um_nmf_options *options,
+                               const um_nmf_state *state, double *last)
 {
-    const um_nmf_options *options = run->checkpoint;
-    if (options == NULL || um_seconds() - *last < options->checkpoint_seconds) {
+    if (options == NULL || options->checkpoint == NULL ||
+        um_seconds() - *last < options->checkpoint_seconds) {
         return UM_OK;
     }
-    UM_TRY(um_nmf_checkpoint_save(run->scaled, options, state));
+    UM_TRY(um_nmf_checkpoint_save(s, options, state));
     *last = um_seconds();
     return UM_OK;
 }
@@ -266,7 +274,7 @@ um_status um_nmf_iterate(const um_nmf_run *run, um_nmf_state *state, bool *conve
     while (status == UM_OK && !*converged && state->passes < run->max_passes) {
         status = one_pass(run, state, &buf, converged);
         if (status == UM_OK && !*converged) {
-            status = save_when_due(run, state, &last_saved);
+            status = um_nmf_save_when_due(run->scaled, run->checkpoint, state, &last_saved);
         }
     }
     if (!*converged) {

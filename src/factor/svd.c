@@ -180,6 +180,8 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     if (status == UM_OK) {
         status = run_svd(&s, options, r);
     }
+    r->sums = s.own_sums;
+    s.own_sums = NULL;
     um_scaled_free(&s);
     r->seconds = um_seconds() - start;
     if (status != UM_OK) {
@@ -196,6 +198,7 @@ void um_svd_result_free(um_svd_result *result)
         return;
     }
     um_model_free(result->model);
+    um_sums_free(result->sums);
     free(result->singular_values);
     free(result);
 }

@@ -374,3 +374,22 @@ void um_images_free(um_images *public)
     um_sums_free(public->sums);
     free(public);
 }
+
+um_status um_aperture_overview(um_matrix *matrix, const um_sums *sums, float *inside, int64_t *count,
+                               bool *bright)
+{
+    const um_matrix_info *info = um_matrix_get_info(matrix);
+    um_beam beam = {.y = NAN, .x = NAN};
+    um_aperture series[UM_SERIES];
+    *count = 0;
+    UM_TRY(find_beam(matrix, sums, &beam));
+    int made = um_aperture_series(&beam, info->signal_mask, info->shape.ky, info->shape.kx, series);
+    for (int64_t i = 0; made > 0 && i < info->shape.ky * info->shape.kx; i++) {
+        bool kept = info->signal_mask == NULL || info->signal_mask[i] == 0;
+        bool in = kept && um_aperture_holds(series, i / info->shape.kx, i % info->shape.kx);
+        inside[i] = in ? 1 : 0;
+        *count += in;
+    }
+    *bright = made > 0 && strcmp(series[0].name, "bright_field") == 0;
+    return UM_OK;
+}

@@ -122,7 +122,12 @@ static void fit_table(um_html *html, const um_facts *f)
     number_row(html, "Projected gradient (KKT), relative", um_facts_number(f, "kkt"), 2, "");
     number_row(html, "Iterations", um_facts_number(f, "iterations"), 6, "");
     number_row(html, "Passes", um_facts_number(f, "passes"), 6, "");
-    number_row(html, "Reads of the file", um_facts_number(f, "reads"), 6, "");
+    text_row(html, "Stopped because", um_facts_text(f, "stopped"));
+    text_row(html, "Second read for the subspace", um_facts_text(f, "more_reads"));
+    number_row(html, "Lower bound of the weighted error (singular values)",
+               um_facts_number(f, "lower_bound"), 6, "");
+    number_row(html, "Statistical floor k (1/N + 1/M)", um_facts_number(f, "floor"), 3, "");
+    number_row(html, "Reads of the scan", um_facts_number(f, "reads"), 6, "");
     number_row(html, "Time", um_facts_number(f, "seconds"), 3, "&nbsp;s");
     number_row(html, "Peak memory", um_facts_number(f, "peak_bytes") / 1e6, 4, "&nbsp;MB");
     number_row(html, "Seed", um_facts_number(f, "seed"), 15, "");

@@ -139,7 +139,7 @@ def test_random_starts_differ(unmix, files, tmp_path):
 
 def test_a_stop_at_the_cap_is_told(unmix, files, tmp_path):
     folder = files[0]
-    got, _, _ = fit(unmix, folder, tmp_path / "a.npz", "scan.npy", "poisson", "--max-passes", "2")
+    got, _, _ = fit(unmix, folder, tmp_path / "a.npz", "scan.npy", "poisson", "--max-passes", "2", "--tolerance", "1e-12")
     assert got["converged"] is False
     said = unmix.run("nmf", folder / "scan.npy", "-k", K, "-o", tmp_path / "b.npz",
                      "--tolerance", "1e-12", "--max-passes", "2")

@@ -117,6 +117,7 @@ static void check_fit(const char *mask_outside, um_weights weights, um_start sta
     um_nmf_options options = um_nmf_defaults(STATES);
     options.weights = weights;
     options.start = start;
+    options.tolerance = 1e-5;
     um_nmf_result *r = fit(f, &options);
     assert_true(r->converged);
     assert_true(r->kkt <= 2 * options.tolerance);
