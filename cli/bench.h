@@ -46,6 +46,7 @@ UM_CHECK um_status bench_nmf(bench *b, const char *path, const char *memory, int
 
 /* The parts, in their order; each puts a key of its name into the report. */
 UM_CHECK um_status bench_machine(bench *b);
+UM_CHECK um_status bench_kernels(bench *b, bool large);                           /* kernels */
 UM_CHECK um_status bench_stages(bench *b, bench_scan *scan);                     /* stages */
 UM_CHECK um_status bench_decode(bench *b, bench_scan *scan);                     /* decode */
 UM_CHECK um_status bench_scans(bench *b, bench_scan *scans, int count);          /* scans */

@@ -53,17 +53,22 @@ static void kernels(cli *c, const json_t *list)
 {
     size_t i;
     const json_t *row;
-    char peak[16], memory[16];
-    if (json_array_size(list) == 0) {
-        return;
+    if (json_array_size(list) > 0) {
+        cli_say(c, "\nkernels on %.0f patterns of %.0f pixels in memory\n%-12s %-7s %3s %8s %8s %10s %9s %11s  %s",
+                number(json_array_get(list, 0), "patterns"), number(json_array_get(list, 0), "pixels"),
+                "kernel", "dtype", "k", "density", "GB/s", "of memory", "GFLOP/s", "of f32 FMA", "bound by");
     }
-    cli_say(c, "\nkernels, data in memory\n%-14s %-6s %4s %8s %8s %10s %9s %10s  %s", "kernel", "dtype", "k",
-            "density", "GB/s", "of memory", "GFLOP/s", "of f32 FMA", "bound by");
     json_array_foreach (list, i, row) {
-        cli_say(c, "%-14s %-6s %4.0f %8.3f %8.2f %10s %9.1f %10s  %s", text(row, "name"), text(row, "dtype"),
+        char peak[16], memory[16], times[48] = "";
+        if (!isnan(number(row, "times_blas"))) {
+            snprintf(times, sizeof times, ", %.1f x BLAS on floats", number(row, "times_blas"));
+        } else if (!isnan(number(row, "times_dense"))) {
+            snprintf(times, sizeof times, ", %.2f x the dense pass", number(row, "times_dense"));
+        }
+        cli_say(c, "%-12s %-7s %3.0f %8.3f %8.2f %10s %9.1f %11s  %s%s", text(row, "name"), text(row, "dtype"),
                 number(row, "k"), number(row, "density"), number(row, "GBps"),
                 percent(number(row, "of_memory_read"), memory), number(row, "GFLOPS"),
-                percent(number(row, "of_f32_fma"), peak), text(row, "bound_by"));
+                percent(number(row, "of_f32_fma"), peak), text(row, "bound_by"), times);
     }
 }
 

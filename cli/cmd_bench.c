@@ -15,7 +15,7 @@ static const cli_option options[] = {
      .most = 64, .help = "Components of the factorisations."},
     {.name = "quick", .kind = CLI_SWITCH, .help = "Only tiny scans, one repetition: seconds instead of minutes."},
     {.name = "large", .kind = CLI_SWITCH,
-     .help = "Also a scan of 1,100,000 patterns of 144x144 pixels, 22.8 GB in DIR."},
+     .help = "Also a scan of 1,100,000 patterns of 144x144 pixels, 22.8 GB in DIR; kernels on 49,152 patterns."},
     {.name = "only", .kind = CLI_CHOICE, .value = "kernels|stages|decode|scans|scaling|peers",
      .help = "One part beside the limits of the machine."},
     {.name = "scaling", .kind = CLI_SWITCH,
@@ -58,6 +58,9 @@ static um_status measure(bench *b)
     um_status status = take_size(c, "size", &medium.ny, &medium.nx);
     status = status == UM_OK ? take_size(c, "pattern-size", &medium.ky, &medium.kx) : status;
     status = status == UM_OK ? bench_machine(b) : status;
+    if (status == UM_OK && wanted(c, "kernels", true)) {
+        status = bench_kernels(b, cli_given(c, "large"));
+    }
     if (status == UM_OK && wanted(c, "stages", true)) {
         bench_scan scan = medium;
         status = bench_stages(b, &scan);

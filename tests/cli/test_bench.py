@@ -15,6 +15,19 @@ def test_machine_and_its_limits(report):
     assert all(value > 0 for value in report["limits"].values() if not isinstance(value, str))
 
 
+def test_kernels_against_both_limits(report):
+    rows = report["kernels"]
+    assert {(row["dtype"], row["k"]) for row in rows} >= {("uint8", 3), ("uint8", 32), ("uint16", 10)}
+    for row in rows:
+        values = row["patterns"] * row["pixels"]
+        assert row["GFLOPS"] == pytest.approx(4e-9 * values * row["k"] / row["seconds"])
+        if row["name"] == "exact pass":
+            assert row["of_memory_read"] == pytest.approx(row["GBps"] / row["limit_GBps"])
+    dense, sparse = rows[-2:]
+    assert sparse["name"] == "sparse rows" and 0.03 < sparse["density"] < 0.05
+    assert sparse["times_dense"] == pytest.approx(dense["seconds"] / sparse["seconds"])
+
+
 def test_rates_of_stages_follow_from_bytes_reads_and_seconds(report):
     scan = report["stage_scan"]
     positions = scan["shape"][0] * scan["shape"][1]
