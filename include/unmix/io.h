@@ -49,7 +49,7 @@ typedef struct um_source_info {
     int64_t block_ny, block_nx; /* rectangle of positions that is cheapest to read at once (the chunk
                                    of a chunked file); 1 x nx where patterns lie one after another */
     size_t scratch_bytes;       /* of the memory budget that each thread in um_source_read() takes beyond
-                                   dst, to decode */
+                                   dst, to decode; kept for the next read */
     int64_t positions_present;  /* < ny*nx when allow_short took a short file: first ones in C order */
 } um_source_info;
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* PAGE: what every disk and file system takes as alignment. SMALL: reads that are not worth going past the
- * cache. */
+ * cache, or telling the system of. */
 enum { PAGE = 4096, SMALL = 64 << 10, BOUNCE = 2 << 20, AHEAD = 512 << 10 };
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -73,11 +73,6 @@ void um_file_close(um_file *file)
     file->fd = file->past = -1;
 }
 
-size_t um_file_scratch(const um_file *file)
-{
-    return file->past >= 0 ? BOUNCE + PAGE : 0;
-}
-
 /* ---- through the page cache ----------------------------------------------------------------- */
 
 /* In pieces, because one call brings no more than the kernel's window for the disk. */
@@ -114,7 +109,7 @@ static bool goes_past(const um_file *file, int64_t offset, int64_t count)
 
 void um_file_will_read(const um_file *file, int64_t offset, int64_t count)
 {
-    if (offset < file->size && count > 0) {
+    if (offset >= 0 && offset < file->size && count > 0) {
         count = count < file->size - offset ? count : file->size - offset;
         if (!goes_past(file, offset, count)) {
             bring(file, offset, count);
@@ -228,7 +223,9 @@ um_status um_file_read(um_file *file, const char *path, void *dst, size_t count,
             return UM_OK;
         }
     }
-    bring(file, offset, (int64_t)count);
+    if (count >= SMALL) {
+        bring(file, offset, (int64_t)count);
+    }
     return um_pread_all(file->ctx, path, file->fd, dst, count, offset);
 }
 

@@ -31,9 +31,6 @@ bool um_file_open(um_context *ctx, const char *path, um_file *file);
 void um_file_close(um_file *file);
 /* Takes from *room what this file may keep in the page cache. */
 void um_file_take_room(um_file *file, int64_t *room);
-/* Bytes of the budget that a thread reading this file takes. */
-size_t um_file_scratch(const um_file *file);
-
 /* `count` bytes from `offset` on; path for messages. Thread-safe. */
 um_status um_file_read(um_file *file, const char *path, void *dst, size_t count, int64_t offset);
 /* `count` pieces of `bytes`, `stride` bytes apart. */

@@ -149,7 +149,6 @@ um_status um_frames_open(um_context *ctx, const um_probe *probe, um_source *sour
         return um_fail(ctx, UM_ERROR_IO, "%s: cannot be opened: %s", probe->path, strerror(errno));
     }
     um_source_take_room(source, file);
-    source->info.scratch_bytes = um_file_scratch(file);
     state->file = file;
     source->state = state;
     *frames = state;
@@ -165,4 +164,4 @@ static void close_frames(um_source *source)
     source->state = NULL;
 }
 
-const um_source_ops um_frames_ops = {read_rect, close_frames, will_read, NULL};
+const um_source_ops um_frames_ops = {read_rect, close_frames, will_read, NULL, NULL};

@@ -5,15 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* H5Dget_chunk_info() of HDF5 1.10 walks all chunks before the one asked for, so a list of addresses
- * costs the square of their number: worth it for few. More are fetched by the library, as they lie, one
- * by one, and still decoded here. */
+/* H5Dget_chunk_info() of HDF5 1.10 walks all chunks before the one asked for, so a list of addresses costs the
+ * square of their number: worth it for few where we cannot read the index ourselves. More are fetched by the
+ * library, as they lie, one by one, and still decoded here. */
 enum { LISTED_CHUNKS = 2048 };
-
-typedef struct chunk_entry {
-    uint64_t address, size; /* size 0: never written, all fill value */
-    unsigned mask;
-} chunk_entry;
 
 /* Two buffers, and which chunk they were last used for. */
 typedef struct scratch {
@@ -27,14 +22,15 @@ struct um_h5_chunks {
     hid_t dataset;
     um_h5_layout layout;
     um_chunk_pipeline pipeline;
-    hsize_t chunk[UM_H5_MAX_RANK], grid[UM_H5_MAX_RANK];
+    um_h5_grid grid;
     size_t chunk_bytes;
     int64_t extent[4]; /* of a chunk, by logical axis */
     size_t stride[4];  /* in elements, inside a chunk */
     bool in_order;     /* the chunk is laid out y, x, ky, kx */
     unsigned char fill[16];
     um_file *file; /* NULL: chunks are fetched by the library */
-    chunk_entry *entries; /* by place in the grid; NULL when there are too many */
+    um_h5_chunk_entry *entries; /* by place in the grid; NULL when the library is to fetch them */
+    bool looked;                /* for the entries */
     pthread_mutex_t lock;
     scratch *spare;
 };
@@ -110,20 +106,89 @@ static void fill_chunk(const um_h5_chunks *c, unsigned char *dst)
     }
 }
 
+/* Addresses of all chunks as the library lists them, where they are few. */
+static bool list_by_library(um_h5_chunks *c)
+{
+    hsize_t count = 0;
+    hid_t space = H5Dget_space(c->dataset);
+    bool ok = H5Dget_num_chunks(c->dataset, space, &count) >= 0 && count <= LISTED_CHUNKS;
+    for (hsize_t i = 0; ok && i < count; i++) {
+        hsize_t offset[UM_H5_MAX_RANK];
+        haddr_t address = HADDR_UNDEF;
+        hsize_t size = 0;
+        unsigned mask = 0;
+        ok = H5Dget_chunk_info(c->dataset, space, i, offset, &mask, &address, &size) >= 0 &&
+             address != HADDR_UNDEF && size <= UINT32_MAX;
+        hsize_t index = 0;
+        for (int d = 0; ok && d < c->layout.rank; d++) {
+            index = index * c->grid.places[d] + offset[d] / c->grid.chunk[d];
+            ok = offset[d] < c->layout.size[d];
+        }
+        if (ok) {
+            c->entries[index] = (um_h5_chunk_entry){address, (uint32_t)size, mask};
+        }
+    }
+    H5Sclose(space);
+    return ok;
+}
+
+/* Room for the list comes with opening, so that who plans a pass sees it. */
+static void make_entries(um_h5_chunks *c)
+{
+    um_context *ctx = c->source->ctx;
+    size_t budget = um_context_memory(ctx);
+    size_t used = um_context_memory_in_use(ctx);
+    size_t bytes = 0;
+    if (c->file == NULL || !um_mul_size(c->grid.total, sizeof *c->entries, &bytes) ||
+        bytes > budget / 16 || used >= budget || bytes > (budget - used) / 4 ||
+        um_buffer_alloc(ctx, bytes, 1, "the list of chunks", &c->entries) != UM_OK) {
+        c->entries = NULL;
+    }
+}
+
+/* Where the chunks are: looked for when the first is wanted. Without, the library fetches them. */
+static void find_chunks(um_h5_chunks *c)
+{
+    um_context *ctx = c->source->ctx;
+    pthread_mutex_lock(&c->lock);
+    if (!c->looked && c->entries != NULL) {
+        um_h5_guard guard;
+        um_h5_enter(&guard);
+        bool found = um_h5_index_read(c->dataset, c->file, &c->grid, c->entries);
+        if (!found) {
+            memset(c->entries, 0, c->grid.total * sizeof *c->entries);
+            found = list_by_library(c);
+        }
+        um_h5_leave(&guard);
+        if (!found) {
+            um_buffer_free(ctx, c->entries);
+            c->entries = NULL;
+        }
+    }
+    c->looked = true;
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* The stored bytes through the library. Size 0: never written. */
 static um_status fetch_by_library(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned *mask)
 {
     hsize_t offset[UM_H5_MAX_RANK];
     hsize_t rest = (hsize_t)index;
     for (int i = c->layout.rank - 1; i >= 0; i--) {
-        offset[i] = rest % c->grid[i] * c->chunk[i];
-        rest /= c->grid[i];
+        offset[i] = rest % c->grid.places[i] * c->grid.chunk[i];
+        rest /= c->grid.places[i];
     }
     um_h5_guard guard;
     um_h5_enter(&guard);
     hsize_t size = 0;
     uint32_t skipped = 0;
     bool ok = H5Dget_chunk_storage_size(c->dataset, offset, &size) >= 0;
+    if (!ok) { /* damaged, or never written: this asks all chunks in turn, but tells */
+        haddr_t address = 0;
+        size = 0;
+        ok = H5Dget_chunk_info_by_coord(c->dataset, offset, &skipped, &address, &size) >= 0 &&
+             address == HADDR_UNDEF;
+    }
     bool fits = size <= data->capacity;
     if (ok && fits && size > 0) {
         ok = H5Dread_chunk(c->dataset, H5P_DEFAULT, offset, &skipped, data->data) >= 0;
@@ -143,7 +208,7 @@ static um_status fetch(um_h5_chunks *c, int64_t index, um_bytes *data, unsigned 
     if (c->entries == NULL) {
         return fetch_by_library(c, index, data, mask);
     }
-    const chunk_entry *entry = &c->entries[index];
+    const um_h5_chunk_entry *entry = &c->entries[index];
     data->size = (size_t)entry->size;
     *mask = entry->mask;
     if (entry->size > data->capacity) {
@@ -284,7 +349,7 @@ static int64_t grid_index(const um_h5_chunks *c, const int64_t at[4])
     }
     hsize_t index = 0;
     for (int i = 0; i < c->layout.rank; i++) {
-        index = index * c->grid[i] + place[i];
+        index = index * c->grid.places[i] + place[i];
     }
     return (int64_t)index;
 }
@@ -302,6 +367,33 @@ static bool next_chunk(int64_t at[4], const int64_t first[4], const int64_t last
     return false;
 }
 
+void um_h5_chunks_will_read(um_h5_chunks *c, const int64_t start[4], const int64_t size[4])
+{
+    int64_t first[4];
+    int64_t last[4];
+    int64_t at[4];
+    um_h5_chunk_entry run = {0}; /* chunks that lie one after another */
+    uint64_t bytes = 0;
+    find_chunks(c);
+    if (c->entries == NULL) {
+        return;
+    }
+    for (int axis = 0; axis < 4; axis++) {
+        first[axis] = at[axis] = start[axis] / c->extent[axis];
+        last[axis] = (start[axis] + size[axis] - 1) / c->extent[axis];
+    }
+    do {
+        const um_h5_chunk_entry entry = c->entries[grid_index(c, at)];
+        if (bytes > 0 && entry.address != run.address + bytes) {
+            um_file_will_read(c->file, (int64_t)run.address, (int64_t)bytes);
+            bytes = 0;
+        }
+        run = bytes == 0 ? entry : run;
+        bytes += entry.size;
+    } while (next_chunk(at, first, last));
+    um_file_will_read(c->file, (int64_t)run.address, (int64_t)bytes);
+}
+
 um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64_t size[4], void *dst)
 {
     int64_t first[4];
@@ -312,6 +404,7 @@ um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64
         last[axis] = (start[axis] + size[axis] - 1) / c->extent[axis];
     }
     scratch *s = NULL;
+    find_chunks(c);
     UM_TRY(scratch_take(c, &s));
     um_status status = UM_OK;
     do {
@@ -356,28 +449,29 @@ bool um_h5_pipeline(hid_t creation, um_chunk_pipeline *pipeline)
     return true;
 }
 
-static bool take_geometry(um_h5_chunks *c, hid_t creation, size_t *places)
+static bool take_geometry(um_h5_chunks *c, hid_t creation)
 {
     const um_h5_layout *layout = &c->layout;
-    if (H5Pget_chunk(creation, UM_H5_MAX_RANK, c->chunk) != layout->rank) {
+    if (H5Pget_chunk(creation, UM_H5_MAX_RANK, c->grid.chunk) != layout->rank) {
         return false;
     }
     size_t strides[UM_H5_MAX_RANK];
     size_t elements = 1;
-    *places = 1;
+    c->grid.rank = layout->rank;
+    c->grid.total = 1;
     for (int i = layout->rank - 1; i >= 0; i--) {
         strides[i] = elements;
-        if (c->chunk[i] == 0 || !um_mul_size(elements, (size_t)c->chunk[i], &elements)) {
+        if (c->grid.chunk[i] == 0 || !um_mul_size(elements, (size_t)c->grid.chunk[i], &elements)) {
             return false;
         }
-        c->grid[i] = (layout->size[i] + c->chunk[i] - 1) / c->chunk[i];
-        if (!um_mul_size(*places, (size_t)c->grid[i], places)) {
+        c->grid.places[i] = (layout->size[i] + c->grid.chunk[i] - 1) / c->grid.chunk[i];
+        if (!um_mul_size(c->grid.total, (size_t)c->grid.places[i], &c->grid.total)) {
             return false;
         }
     }
     for (int axis = 0; axis < 4; axis++) {
         int d = layout->dim[axis];
-        c->extent[axis] = d >= 0 ? (int64_t)c->chunk[d] : 1;
+        c->extent[axis] = d >= 0 ? (int64_t)c->grid.chunk[d] : 1;
         c->stride[axis] = d >= 0 ? strides[d] : 0;
     }
     size_t expected = 1;
@@ -403,44 +497,12 @@ static bool take_fill(um_h5_chunks *c, hid_t creation)
     return ok;
 }
 
-/* Addresses of all chunks, where the file is a plain one and they are few. */
-static void list_chunks(um_h5_chunks *c, size_t places)
-{
-    hsize_t count = 0;
-    hid_t space = H5Dget_space(c->dataset);
-    if (c->file != NULL && places <= 16 * LISTED_CHUNKS &&
-        H5Dget_num_chunks(c->dataset, space, &count) >= 0 && count <= LISTED_CHUNKS) {
-        c->entries = calloc(places, sizeof *c->entries);
-    }
-    for (hsize_t i = 0; c->entries != NULL && i < count; i++) {
-        hsize_t offset[UM_H5_MAX_RANK];
-        haddr_t address = HADDR_UNDEF;
-        hsize_t size = 0;
-        unsigned mask = 0;
-        bool ok = H5Dget_chunk_info(c->dataset, space, i, offset, &mask, &address, &size) >= 0 &&
-                  address != HADDR_UNDEF;
-        hsize_t index = 0;
-        for (int d = 0; ok && d < c->layout.rank; d++) {
-            index = index * c->grid[d] + offset[d] / c->chunk[d];
-            ok = offset[d] < c->layout.size[d];
-        }
-        if (ok) {
-            c->entries[index] = (chunk_entry){address, size, mask};
-        } else {
-            free(c->entries);
-            c->entries = NULL;
-        }
-    }
-    H5Sclose(space);
-}
-
 um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout,
                                 um_file *file)
 {
     hid_t creation = H5Dget_create_plist(dataset);
     um_h5_chunks *c = calloc(1, sizeof *c);
     unsigned options = 0;
-    size_t places = 0;
     bool ok = c != NULL && creation >= 0 && layout->convert != UM_H5_LIBRARY &&
               layout->stored_size <= 8 && H5Pget_layout(creation) == H5D_CHUNKED &&
               um_h5_pipeline(creation, &c->pipeline) &&
@@ -450,7 +512,7 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
         c->dataset = dataset;
         c->layout = *layout;
         c->file = file;
-        ok = take_geometry(c, creation, &places) && take_fill(c, creation);
+        ok = take_geometry(c, creation) && take_fill(c, creation);
     }
     if (creation >= 0) {
         H5Pclose(creation);
@@ -460,8 +522,19 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
         return NULL;
     }
     pthread_mutex_init(&c->lock, NULL);
-    list_chunks(c, places);
+    make_entries(c);
     return c;
+}
+
+void um_h5_chunks_rest(um_h5_chunks *c)
+{
+    pthread_mutex_lock(&c->lock);
+    while (c->spare != NULL) {
+        scratch *s = c->spare;
+        c->spare = s->next;
+        scratch_free(c, s);
+    }
+    pthread_mutex_unlock(&c->lock);
 }
 
 void um_h5_chunks_close(um_h5_chunks *c)
@@ -469,13 +542,9 @@ void um_h5_chunks_close(um_h5_chunks *c)
     if (c == NULL) {
         return;
     }
-    while (c->spare != NULL) {
-        scratch *s = c->spare;
-        c->spare = s->next;
-        scratch_free(c, s);
-    }
+    um_h5_chunks_rest(c);
     pthread_mutex_destroy(&c->lock);
-    free(c->entries);
+    um_buffer_free(c->source->ctx, c->entries);
     free(c);
 }
 

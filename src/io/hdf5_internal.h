@@ -103,6 +103,23 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
 bool um_h5_convert_run(const um_h5_layout *layout, const void *src, void *dst, size_t count);
 um_status um_h5_too_wide(um_source *source);
 
+/* The chunks of an array, in C order of their places. */
+typedef struct um_h5_grid {
+    int rank;
+    hsize_t chunk[UM_H5_MAX_RANK];  /* elements of a chunk */
+    hsize_t places[UM_H5_MAX_RANK]; /* chunks along each dimension */
+    size_t total;                   /* product of places */
+} um_h5_grid;
+typedef struct um_h5_chunk_entry {
+    uint64_t address;
+    uint32_t size; /* 0: never written, all fill value */
+    uint32_t mask;
+} um_h5_chunk_entry;
+/* Fills `entries` (zeroed, grid->total of them) from the file; false when the index is of a kind that we do not
+ * read or looks damaged. The user block must be empty. */
+bool um_h5_index_read(hid_t dataset, const um_file *file, const um_h5_grid *grid,
+                      um_h5_chunk_entry *entries);
+
 /* A chunked array whose chunks we decode ourselves; NULL when something about it is unusual. file is
  * for plain reading, NULL to fetch chunks by the library. Opening wants the lock, reading takes it. */
 typedef struct um_h5_chunks um_h5_chunks;
@@ -110,11 +127,16 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
                                 um_file *file);
 /* Bytes of the budget that a thread in um_h5_chunks_read() takes. */
 size_t um_h5_chunks_scratch(const um_h5_chunks *chunks);
+/* Frees what no thread is using. */
+void um_h5_chunks_rest(um_h5_chunks *chunks);
 void um_h5_chunks_close(um_h5_chunks *chunks);
 const int64_t *um_h5_chunks_extent(const um_h5_chunks *chunks); /* by logical axis */
 /* The block start..start+size of the array by logical axis, each chunk decoded once. Thread-safe. */
 um_status um_h5_chunks_read(um_h5_chunks *chunks, const int64_t start[4], const int64_t size[4],
                             void *dst);
+
+/* The block will be read soon: a hint. */
+void um_h5_chunks_will_read(um_h5_chunks *chunks, const int64_t start[4], const int64_t size[4]);
 
 /* The filters of a dataset; false when there is one that we do not decode. */
 bool um_h5_pipeline(hid_t creation, um_chunk_pipeline *pipeline);

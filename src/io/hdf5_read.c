@@ -204,9 +204,21 @@ static void will_read(um_source *source, um_rect rect)
     int64_t nx = source->info.shape.nx;
     int64_t first = rect.y0 * nx + rect.x0;
     int64_t end = first + (rect.ny - 1) * nx + rect.nx;
-    if (r->address >= 0 && (rect.ny == 1 || rect.nx == nx)) {
+    if (r->chunks != NULL && !r->reshaped) {
+        const int64_t start[4] = {rect.y0, rect.x0, 0, 0};
+        const int64_t size[4] = {rect.ny, rect.nx, r->layout.extent[2], r->layout.extent[3]};
+        um_h5_chunks_will_read(r->chunks, start, size);
+    } else if (r->address >= 0 && (rect.ny == 1 || rect.nx == nx)) {
         um_file_will_read(r->file_bytes, r->address + first * (int64_t)r->pattern_bytes,
                           (end - first) * (int64_t)r->pattern_bytes);
+    }
+}
+
+static void rest(um_source *source)
+{
+    const reader *r = source->state;
+    if (r->chunks != NULL) {
+        um_h5_chunks_rest(r->chunks);
     }
 }
 
@@ -314,7 +326,7 @@ static void set_block(const reader *r, um_source_info *info)
 um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
                               const um_h5_layout *layout)
 {
-    static const um_source_ops ops = {read_rect, close_reader, will_read, NULL};
+    static const um_source_ops ops = {read_rect, close_reader, will_read, NULL, rest};
     reader *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(source->ctx, UM_ERROR_MEMORY, "%s: no memory to open it", source->path);
@@ -336,8 +348,7 @@ um_status um_h5_reader_attach(um_source *source, hid_t file, hid_t dataset,
     r->unsound = r->chunks == NULL && r->filter == 0 && filters(dataset) > 0 &&
                  !um_h5_chunks_sound(dataset, UM_H5_SMALL_CHUNK, UM_H5_FEW_CHUNKS);
     set_block(r, info);
-    info->scratch_bytes = r->file_bytes != NULL ? um_file_scratch(r->file_bytes) : 0;
-    info->scratch_bytes += r->chunks != NULL ? um_h5_chunks_scratch(r->chunks) : 0;
+    info->scratch_bytes = r->chunks != NULL ? um_h5_chunks_scratch(r->chunks) : 0;
     source->ops = &ops;
     source->state = r;
     return UM_OK;

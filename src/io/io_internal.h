@@ -37,6 +37,7 @@ typedef struct um_source_ops {
     void (*close)(um_source *source);
     void (*will_read)(um_source *source, um_rect rect); /* NULL: does nothing */
     um_source *(*part)(um_source *source, int index); /* of several files; NULL after the last. NULL: one file */
+    void (*rest)(um_source *source); /* frees what no read is using; thread-safe. NULL: nothing is kept */
 } um_source_ops;
 
 struct um_source {
@@ -53,6 +54,8 @@ struct um_source {
 /* Says that a rectangle will be read soon: the system begins to bring its bytes, and this returns at once.
  * A hint, for the part after the one being read; needs no thread of its own. Thread-safe. */
 void um_source_will_read(um_source *source, um_rect rect);
+/* Frees the scratch that is kept between reads: before a pass is planned, so that it is not counted twice. */
+void um_source_rest(um_source *source);
 
 /* A scan in several files (parts.c). Whether a spec names one; opens source->path as one. */
 bool um_parts_named(const char *spec);

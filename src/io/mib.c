@@ -127,7 +127,7 @@ static void mib_close(um_source *source)
     source->state = NULL;
 }
 
-static const um_source_ops mib_ops = {mib_read, mib_close, mib_will_read, NULL};
+static const um_source_ops mib_ops = {mib_read, mib_close, mib_will_read, NULL, NULL};
 
 static um_status read_first_header(um_context *ctx, const um_probe *probe, um_mib_header *header)
 {
@@ -261,10 +261,9 @@ static um_status mib_open(um_context *ctx, const um_probe *probe, const um_open_
     }
     json_decref(side);
     UM_TRY(status);
-    info->scratch_bytes = um_file_scratch(mib->files[mib->count - 1].file);
     if (mib->layout.raw_width > 0) {
-        info->scratch_bytes += raw_row(&mib->layout) +
-                               (size_t)(raw_batch(&mib->layout) * mib->layout.image);
+        info->scratch_bytes =
+            raw_row(&mib->layout) + (size_t)(raw_batch(&mib->layout) * mib->layout.image);
     }
     um_axes_default(info->axes, info->shape);
     info->block_ny = 1;

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_PARTS = 4096, MAX_LIST_BYTES = 4 << 20 };
+enum { MAX_PARTS = 4096, MAX_LIST_BYTES = 4 << 20, RECENT = 4 };
 
 typedef struct name_list {
     char **names;
@@ -130,7 +131,23 @@ typedef struct parts {
     int64_t *row;   /* the same in rows, when the scan is the parts one below the other */
     int count;
     bool stacked; /* it is */
+    atomic_int recent[RECENT]; /* parts read last; what they keep for decoding adds up */
+    atomic_uint reads;
 } parts;
+
+/* Notes that a part is being read, and lets go what the one keeps that was in its place. */
+static void note_read(parts *p, int part)
+{
+    for (int i = 0; i < RECENT; i++) {
+        if (atomic_load(&p->recent[i]) == part) {
+            return;
+        }
+    }
+    int before = atomic_exchange(&p->recent[atomic_fetch_add(&p->reads, 1) % RECENT], part);
+    if (before != part) {
+        um_source_rest(p->source[before]);
+    }
+}
 
 /* The part that holds `at` of the ascending borders. */
 static int part_of(const int64_t *border, int count, int64_t at)
@@ -191,8 +208,9 @@ static um_status visit_run(um_source *part, int64_t at, int64_t count, uintptr_t
 static um_status visit_positions(um_source *source, int64_t first, int64_t count, uintptr_t dst,
                                  part_visitor visit)
 {
-    const parts *p = source->state;
+    parts *p = source->state;
     for (int i = part_of(p->first, p->count, first); count > 0; i++) {
+        note_read(p, i);
         int64_t n = p->first[i + 1] - first;
         n = n < count ? n : count;
         UM_TRY(visit_run(p->source[i], first - p->first[i], n, dst, visit));
@@ -205,7 +223,7 @@ static um_status visit_positions(um_source *source, int64_t first, int64_t count
 
 static um_status visit_rect(um_source *source, um_rect rect, uintptr_t dst, part_visitor visit)
 {
-    const parts *p = source->state;
+    parts *p = source->state;
     int64_t nx = source->info.shape.nx;
     if (!p->stacked) {
         bool join = rect.nx == nx;
@@ -218,6 +236,7 @@ static um_status visit_rect(um_source *source, um_rect rect, uintptr_t dst, part
         return UM_OK;
     }
     for (int i = part_of(p->row, p->count, rect.y0); rect.ny > 0; i++) {
+        note_read(p, i);
         int64_t ny = p->row[i + 1] - rect.y0;
         ny = ny < rect.ny ? ny : rect.ny;
         UM_TRY(visit(p->source[i], (um_rect){rect.y0 - p->row[i], rect.x0, ny, rect.nx}, dst));
@@ -236,6 +255,14 @@ static um_status parts_read(um_source *source, um_rect rect, void *dst)
 static void parts_will_read(um_source *source, um_rect rect)
 {
     (void)visit_rect(source, rect, 0, announce_part);
+}
+
+static void parts_rest(um_source *source)
+{
+    const parts *p = source->state;
+    for (int i = 0; i < p->count; i++) {
+        um_source_rest(p->source[i]);
+    }
 }
 
 static um_source *parts_part(um_source *source, int index)
@@ -337,7 +364,7 @@ static um_status describe(um_context *ctx, const um_open_options *options, um_so
 
 um_status um_parts_open(um_context *ctx, const um_open_options *options, um_source *source)
 {
-    static const um_source_ops ops = {parts_read, parts_close, parts_will_read, parts_part};
+    static const um_source_ops ops = {parts_read, parts_close, parts_will_read, parts_part, parts_rest};
     name_list names = {0};
     parts *p = NULL;
     um_status status = source->path[0] == '@' ? names_by_list(ctx, source->path + 1, &names)

@@ -229,6 +229,13 @@ void um_source_will_read(um_source *source, um_rect rect)
     }
 }
 
+void um_source_rest(um_source *source)
+{
+    if (source->ops->rest != NULL) {
+        source->ops->rest(source);
+    }
+}
+
 um_status um_source_read(um_source *source, um_rect rect, void *dst)
 {
     const um_source_info *info = &source->info;

@@ -54,6 +54,7 @@ typedef struct um_cursor {
     int64_t first;       /* in the block */
 } um_cursor;
 
+um_rect um_walk_block(const um_matrix *matrix, int64_t b); /* output positions of block b */
 um_cursor um_walk_segment(const um_walk *walk, int64_t segment);
 bool um_walk_next(const um_walk *walk, um_cursor *cursor, um_part *part);
 /* Position (y*nx + x) of the patterns first .. first+count-1 of the block; how many are not excluded. Their

@@ -1,5 +1,6 @@
 /* The pass: a worker takes a segment and visits it group by group, from memory or from what its lane reads.
  * When the budget does not do for a worker per thread, fewer workers go. */
+#include "io_internal.h"
 #include "matrix_internal.h"
 
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ typedef struct pass {
     pass_worker *workers;
     um_lane **lanes;
     int64_t started; /* workers, and lanes */
+    size_t decoding;  /* bytes that the source takes for each lane */
     atomic_int_fast64_t visited, read; /* positions */
 } pass;
 
@@ -194,16 +196,33 @@ static um_status start_worker(pass *p, pass_worker *w)
     return status;
 }
 
-/* Room for the lane and the groups of each of `threads` workers: half of what is left, because readers need
- * room to decode; all of it when it is little. */
+/* Whether any group is not in memory. */
+static bool is_reading(const um_matrix *m)
+{
+    for (int64_t b = 0; b < m->blocks_y * m->blocks_x; b++) {
+        um_rect block = um_walk_block(m, b);
+        int64_t groups = ceil_div(block.ny * block.nx, UM_GROUP_ROWS);
+        for (int64_t g = 0; g < groups; g++) {
+            if (um_resident_get(m, b, g).form == UM_FORM_NONE) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Room for the lane and the groups of each of `threads` workers: half of what is left, and not what the source
+ * needs to decode; more when that is little. */
 static size_t worker_room(const pass *p, int64_t threads)
 {
     um_context *ctx = p->matrix->ctx;
     size_t used = um_context_memory_in_use(ctx);
     size_t budget = um_context_memory(ctx);
     size_t left = budget > used ? (budget - used) / (size_t)threads : 0;
+    size_t most = left > p->decoding ? left - p->decoding : 0;
     size_t least = least_bytes(p);
-    return left / 2 > least || left < least ? left / 2 : least;
+    size_t room = left / 2 < most ? left / 2 : most;
+    return room > least || most < least ? room : least;
 }
 
 static um_status make_buffers(pass *p, bool ahead)
@@ -252,7 +271,7 @@ static um_status start_workers(pass *p, int threads)
     while (p->started > 1 && worker_room(p, p->started) < least_bytes(p)) {
         free_worker(p, &p->workers[--p->started]);
     }
-    UM_TRY(um_budget_require(m->ctx, least_bytes(p), "reading the scan"));
+    UM_TRY(um_budget_require(m->ctx, least_bytes(p) + p->decoding, "reading the scan"));
     UM_TRY(make_buffers(p, um_reads_ahead(m, threads)));
     if (p->started < threads) {
         um_info(m->ctx, "the memory budget does for %d of %d workers", (int)p->started, threads);
@@ -292,7 +311,9 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
     if (p.workers == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for %d workers", threads);
     }
+    um_source_rest(m->source);
     um_resident_prepare(m, step == 0);
+    p.decoding = is_reading(m) ? um_source_get_info(m->source)->scratch_bytes : 0;
     um_status status = start_workers(&p, threads);
     if (status == UM_OK) {
         um_resident_begin(m);

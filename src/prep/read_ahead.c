@@ -1,6 +1,7 @@
 /* Patterns from the source, prepared; by a thread of its own, so that reading and decoding go on while the
  * worker computes. A worker takes segments in order and no segment is taken before the one `lanes` before
  * it is merged, so each lane has one taker at a time and knows what comes next. */
+#include "io_internal.h"
 #include "matrix_internal.h"
 
 #include <pthread.h>
@@ -88,6 +89,21 @@ static bool may_fill(um_lane *lane)
     return go;
 }
 
+/* Tells the source of the block after the one that is begun. */
+static void announce_next(const um_lane *lane, const um_cursor *cursor, const um_part *part)
+{
+    const um_matrix *m = lane->walk->matrix;
+    int64_t next = part->index + 1;
+    if (part->first > 0 || lane->walk->step > 0 || next >= cursor->last ||
+        um_resident_get(m, next, 0).form != UM_FORM_NONE) {
+        return;
+    }
+    int64_t bin = m->layout.scan_bin;
+    um_rect out = um_walk_block(m, next);
+    um_source_will_read(m->source, (um_rect){m->layout.crop_y0 + out.y0 * bin, m->layout.crop_x0 + out.x0 * bin,
+                                             out.ny * bin, out.nx * bin});
+}
+
 static void *read_all(void *argument)
 {
     um_lane *lane = argument;
@@ -103,6 +119,7 @@ static void *read_all(void *argument)
             if (!may_fill(lane)) {
                 return NULL;
             }
+            announce_next(lane, &cursor, &part);
             status = read_part(lane, &part, lane->slot[lane->filled % lane->plan.slots]);
             pthread_mutex_lock(&lane->lock);
             lane->status = status;

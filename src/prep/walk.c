@@ -9,7 +9,7 @@ um_cursor um_walk_segment(const um_walk *walk, int64_t segment)
     return (um_cursor){first, min_i64(first + m->segment_blocks, m->blocks_y * m->blocks_x), 0};
 }
 
-static um_rect block_rect(const um_matrix *m, int64_t b)
+um_rect um_walk_block(const um_matrix *m, int64_t b)
 {
     um_rect block = {b / m->blocks_x * m->block_ny, b % m->blocks_x * m->block_nx, m->block_ny,
                      m->block_nx};
@@ -74,7 +74,7 @@ bool um_walk_next(const um_walk *walk, um_cursor *cursor, um_part *part)
 {
     for (; cursor->block < cursor->last; cursor->block++, cursor->first = 0) {
         *part = (um_part){.index = cursor->block,
-                          .block = block_rect(walk->matrix, cursor->block),
+                          .block = um_walk_block(walk->matrix, cursor->block),
                           .first = cursor->first};
         int64_t total = part->block.ny * part->block.nx;
         bool found = part->first < total;

@@ -161,6 +161,49 @@ def test_many_chunks(unmix, tmp_path):
     assert np.array_equal(as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy"), data)
 
 
+@pytest.mark.parametrize("libver", ["earliest", ("v108", "v108"), ("v110", "v110")])
+def test_indexes_of_all_kinds(unmix, tmp_path, libver):
+    """Trees of several levels, object headers in several blocks, and the indexes of newer releases."""
+    data = counts("u1", (40, 50, 4, 4))
+    with h5py.File(tmp_path / "a.h5", "w", libver=libver) as f:
+        d = f.create_dataset("scan", data=data, chunks=(1, 1, 2, 3), maxshape=(None, 50, 4, 4), compression="gzip")
+        for i in range(60):
+            d.attrs[f"note {i}"] = "long " * 20
+        d[3:7] = 0
+        f["scan"].resize(60, 0)
+    read = as_read(unmix, tmp_path / "a.h5", tmp_path / "a.npy", "--threads", "2")
+    data[3:7] = 0
+    assert np.array_equal(read[:40], data) and not read[40:].any()
+
+
+def test_decoding_is_part_of_the_plan(unmix, tmp_path):
+    """Two workers would decode in 2 x 2 x 4.7 MB: where that does not fit one goes, or the run does not begin."""
+    data = counts("u2", (32, 16, 64, 64))
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=data, chunks=(16, 16, 64, 64), compression="gzip", shuffle=True)
+    for budget in ("9M", "11M", "14M", "24M", "200M"):
+        sums = unmix("image", tmp_path / "a.h5", "-o", tmp_path / "out", "--threads", "2", "--memory", budget, "--force")
+        assert sums["sum"] == data.sum(dtype="u8"), budget
+    message = unmix.fails("image", tmp_path / "a.h5", "-o", tmp_path / "none", "--threads", "2", "--memory", "4M")
+    assert "--memory" in message and not (tmp_path / "none").exists()
+
+
+def test_damaged_index_never_crashes(unmix, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.create_dataset("scan", data=counts("u1", (20, 30, 4, 4)), chunks=(1, 1, 4, 4), compression="gzip")
+    whole = (tmp_path / "a.h5").read_bytes()
+    nodes = [at for at in range(len(whole) - 3) if whole[at:at + 5] == b"TREE\1"]
+    assert len(nodes) > 10
+    rng = np.random.default_rng(2)
+    for trial in range(12):
+        bad = bytearray(whole)
+        for at in rng.choice(nodes, 3):
+            bad[int(at) + int(rng.integers(4, 300))] = int(rng.integers(256))
+        (tmp_path / "b.h5").write_bytes(bad)
+        done = unmix.run("convert", tmp_path / "b.h5", tmp_path / "b.npy", "--force")
+        assert done.returncode in (0, 1), (done.returncode, done.stderr)
+
+
 def test_growing_array_with_chunks_beyond_its_end(unmix, tmp_path):
     data = counts("u2", (1, 5, 7, 12, 11))
     with h5py.File(tmp_path / "a.h5", "w") as f:

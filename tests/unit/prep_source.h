@@ -24,7 +24,7 @@ static void memory_close(um_source *source)
     source->state = NULL;
 }
 
-static const um_source_ops memory_ops = {memory_read, memory_close, NULL, NULL};
+static const um_source_ops memory_ops = {memory_read, memory_close, NULL, NULL, NULL};
 
 /* `data` is borrowed. */
 static um_source *memory_source(um_context *ctx, um_dtype dtype, um_shape shape, const void *data)
