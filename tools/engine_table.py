@@ -77,8 +77,8 @@ def summary(kind, rows):
           f"worst component >= 0.99 {sum(r['worst_to_best'] >= 0.99 for r in rows)} "
           f"(nearest {sum((r['nearest'] or 0) >= 0.99 for r in rows)}, "
           f"subspace {sum(r['subspace'] >= 0.99 for r in rows)}), "
-          f"rare state found (cosine > 0.6) {sum(r["rare_to_truth"] > 0.6 for r in rows)} "
-          f"(by the best known {sum(r["best_rare_to_truth"] > 0.6 for r in rows)})")
+          f"rare state found (cosine > 0.6) {sum(r['rare_to_truth'] > 0.6 for r in rows)} "
+          f"(by the best known {sum(r['best_rare_to_truth'] > 0.6 for r in rows)})")
 
 
 def numbers(text):
