@@ -159,7 +159,7 @@ static json_t *facts_json(const nmf_job *job)
     json_t *object = json_pack(
         "{s:I, s:b, s:I, s:f, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:f, s:I}", "k",
         (json_int_t)um_model_k(r->model), "converged", (int)r->converged, "passes",
-        (json_int_t)r->passes, "reads", um_matrix_visits(job->scan.matrix),
+        (json_int_t)r->passes, "reads", um_matrix_reads(job->scan.matrix),
         "iterations", (json_int_t)r->iterations, "frobenius_error",
         cli_json_real(r->frobenius_error), "relative_error", cli_json_real(r->relative_error),
         "weighted_error", cli_json_real(r->weighted_error), "noise_ratio",
@@ -168,8 +168,8 @@ static json_t *facts_json(const nmf_job *job)
         (json_int_t)job->run[job->best].seed, "seconds", cli_seconds() - job->c->started,
         "peak_bytes", (json_int_t)cli_peak_bytes());
     if (object != NULL) {
-        json_object_set_new(object, "file_reads", /* the others were of patterns in memory */
-                            json_integer(um_matrix_passes(job->scan.matrix)));
+        json_object_set_new(object, "visits", /* from the file or from memory */
+                            json_real(um_matrix_visits(job->scan.matrix)));
         json_object_set_new(object, "floor", cli_json_real(r->floor));
         json_object_set_new(object, "lower_bound", cli_json_real(r->lower_bound));
         json_object_set_new(object, "remaining", cli_json_real(r->remaining));
@@ -286,8 +286,8 @@ static void say_fit(const nmf_job *job)
                 (unsigned long long)job->run[job->best].seed,
                 start_names[job->run[job->best].start], job->runs);
     }
-    cli_say(c, "cost         %.2f reads of the scan, %s, peak memory %s",
-            um_matrix_visits(job->scan.matrix),
+    cli_say(c, "cost         %.2f reads of the file, %.2f visits of its patterns, %s, peak memory %s",
+            um_matrix_reads(job->scan.matrix), um_matrix_visits(job->scan.matrix),
             cli_seconds_text(cli_seconds() - c->started, time),
             cli_bytes_text((double)cli_peak_bytes(), memory));
     for (size_t i = 0; i < json_array_size(job->files); i++) {

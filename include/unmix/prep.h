@@ -71,8 +71,9 @@ UM_API const char *um_matrix_report(const um_matrix *matrix);
 /* Number of reads of the source made so far through this matrix. Passes over patterns that have stayed in
  * memory are not reads. */
 UM_API int64_t um_matrix_passes(const um_matrix *matrix);
-/* Reads as a solver counts them: visits of all patterns, from the file or from memory, in whole and in
- * part (a sample of 5 % is 0.05). */
+/* The same in whole and in part: a sample of 5 % is 0.05, a pass over a scan half of which stayed in memory 0.5. */
+UM_API double um_matrix_reads(const um_matrix *matrix);
+/* Visits of all patterns, from the file or from memory, in whole and in part: what a solver's arithmetic costs. */
 UM_API double um_matrix_visits(const um_matrix *matrix);
 /* Measured direct-beam positions (y, x in px of the cropped pattern) per scan position in C order:
  * ny*nx*2 floats in source order after crop-scan, or NULL when the recipe does not centre. */

@@ -112,6 +112,9 @@ typedef struct um_subspace {
     int64_t passes;
     const char *reason; /* why more than one full read was made, or NULL */
 } um_subspace;
+/* A scan that is read in a second or stays in memory anyway: certainty is worth more there than passes. Told by
+ * its size alone, because results must not depend on the budget. */
+bool um_nmf_is_small(const um_scaled *scaled);
 typedef enum um_subspace_purpose {
     UM_SUBSPACE_RESULT,   /* singular values that people read: until they are stable */
     UM_SUBSPACE_START,    /* values in the noise need not settle */

@@ -67,8 +67,9 @@ static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspac
     size_t k = (size_t)options->k;
     bool few = options->start == UM_START_AUTO;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
-    UM_TRY(
-        um_subspace_find(s, k, -1, 0, few ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START, subspace));
+    um_subspace_purpose purpose =
+        few && !um_nmf_is_small(s) ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START;
+    UM_TRY(um_subspace_find(s, k, -1, 0, purpose, subspace));
     r->passes += subspace->passes;
     r->more_reads = subspace->reason;
     UM_TRY(check_options(s, options));

@@ -25,6 +25,12 @@ double um_nmf_floor(const um_scaled *s, size_t k)
     return s->weighted ? (double)k * (1 / (double)s->noisy_rows + 1 / (double)s->noisy_columns) : 0;
 }
 
+bool um_nmf_is_small(const um_scaled *s)
+{
+    const double most_values = 1e9;
+    return (double)s->n * (double)s->m <= most_values;
+}
+
 /* -2<B,H> + <G,HH'>: the objective but for ||X'||^2. H is k x m, f64. */
 static double quadratic(const um_scaled *s, size_t k, const double *g, const double *b,
                         const double *h)
@@ -163,7 +169,7 @@ static bool is_enough(const um_scaled *s, const um_nmf_options *options, const u
         return true;
     }
     r->remaining = AHEAD * state->gain;
-    if (!by_user && s->weighted && r->remaining < ENOUGH * um_nmf_floor(s, state->k)) {
+    if (!by_user && !um_nmf_is_small(s) && s->weighted && r->remaining < ENOUGH * um_nmf_floor(s, state->k)) {
         r->stopped = "what could still be gained is below the statistical floor";
         return true;
     }

@@ -79,7 +79,7 @@ um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep,
     const um_source_info *stored = um_source_get_info(source);
     m->raw_pattern = (size_t)(stored->shape.ky * stored->shape.kx) * um_dtype_size(stored->dtype);
     m->passes = um_prep_passes(prep);
-    m->visits = (double)m->passes;
+    m->visits = m->reads = (double)m->passes;
     choose_blocks(m);
     *out = m;
     return UM_OK;
@@ -118,6 +118,11 @@ const um_matrix_info *um_matrix_get_info(const um_matrix *matrix)
 int64_t um_matrix_passes(const um_matrix *matrix)
 {
     return matrix->passes;
+}
+
+double um_matrix_reads(const um_matrix *matrix)
+{
+    return matrix->reads;
 }
 
 double um_matrix_visits(const um_matrix *matrix)

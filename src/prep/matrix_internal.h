@@ -20,7 +20,7 @@ struct um_matrix {
     int64_t segment_blocks, segments;
     size_t out_pattern, raw_pattern; /* bytes: as prepared, as stored */
     int64_t passes;
-    double visits;
+    double visits, reads;
     char *report;
     bool kept;      /* um_matrix_keep() was called */
     size_t reserve; /* of the budget, for the caller */

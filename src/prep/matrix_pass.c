@@ -325,6 +325,7 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
     um_resident_end(m);
     if (status == UM_OK) {
         m->visits += (double)p.visited / (double)positions;
+        m->reads += (double)p.read / (double)positions;
         m->passes += step == 0 && p.read > 0;
     }
     return status;

@@ -74,6 +74,6 @@ def test_same_bits_in_every_form(unmix, tmp_path):
             done = unmix("nmf", tmp_path / "scan.npy", "-k", 3, "-o", out, "--max-passes", 6, "--no-report",
                               "--tolerance", 1e-12, "--memory", memory, "--force")
             results.append(members(out))
-            reads.add(done["file_reads"])
+            reads.add(done["reads"])
         assert all(result == results[0] for result in results[1:])
         assert len(reads) > 1, "every budget kept the same"
