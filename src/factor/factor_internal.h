@@ -76,7 +76,7 @@ typedef struct um_exact_run um_exact_run;
 extern const um_visitor um_exact_visitor;
 UM_CHECK um_status um_exact_run_begin(um_exact_pass *pass, bool sparse, um_exact_run **out);
 UM_CHECK um_status um_exact_run_end(um_exact_run *run, um_status status);
-enum { UM_SCREE_VALUES = 25 };
+enum { UM_SCREE_VALUES = 25, UM_START_ROWS = 32768 };
 
 /* What a sample of the scan holds, as stored; in the order of positions through slot. */
 typedef struct um_sample_slot {
@@ -110,6 +110,8 @@ typedef struct um_subspace {
     float *us;     /* n x count: left vectors times sigma */
     double norm2;  /* of the image us v */
     int64_t passes;
+    struct um_binned *binned; /* the scan summed over squares, or NULL */
+    size_t nearest;     /* rows that make a vertex of the separable start; 0 = 20 */
     const char *reason; /* why more than one full read was made, or NULL */
 } um_subspace;
 /* A scan that is read in a second or stays in memory anyway: certainty is worth more there than passes. Told by
@@ -123,10 +125,23 @@ typedef enum um_subspace_purpose {
 /* Read 0 is a sample; each further one is a fused read. The first makes the sums when they are not known. */
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
                            um_subspace_purpose purpose, um_subspace *out);
-/* `rounds` subspace iterations on what `walk` shows; o (l x ld) is the basis, before and after. */
+/* `rounds` subspace iterations on what `walk` shows; o (l x ld) is the basis, before and after, or, when `out`
+ * is wanted, taken over. */
 um_status um_subspace_rounds(um_scaled *scaled, size_t l, int rounds,
                              um_status (*walk)(void *walker, const um_visitor *visitor, void *user),
-                             void *walker, float *o);
+                             void *walker, float *o, um_subspace *out);
+/* `walk` over a sample; walker is its um_sample_view. */
+um_status um_sample_walk(void *walker, const um_visitor *visitor, void *user);
+/* See binned.c. NULL without Poisson weights, and of small scans. */
+typedef struct um_binned um_binned;
+size_t um_binned_side(const um_scaled *scaled, size_t subspace_bytes);
+um_status um_binned_create(um_scaled *scaled, size_t subspace_bytes, um_binned **out);
+extern const um_visitor um_binned_visitor;
+void um_binned_settle(um_binned *binned);
+um_sample_view *um_binned_view(um_binned *binned);
+um_status um_binned_subspace(um_binned *binned, size_t l, const float *o, um_subspace *out);
+bool um_binned_add_directions(const um_binned *binned, const um_subspace *found, size_t l, float *o);
+void um_binned_free(um_context *ctx, um_binned *binned);
 size_t um_subspace_bytes(size_t n, size_t m, size_t l); /* of the basis and projections of l directions */
 /* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);

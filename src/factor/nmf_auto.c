@@ -8,7 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANDOM_STARTS = 6, TRIAL_PASSES = 60, POLISH_PASSES = 400, SAMPLE_ROWS = 32768 };
+enum {
+    RANDOM_STARTS = 6,
+    TRIAL_PASSES = 60,
+    POLISH_PASSES = 400,
+    SAMPLE_ROWS = UM_START_ROWS,
+    BINNED_NEAREST = 3
+};
 /* With Poisson weights of the statistical floor, else of the objective. */
 static const double MARGIN = 0.005, MARGIN_PLAIN = 1e-3, TRIAL_TOLERANCE = 1e-4;
 static const double ALL_ROWS = 2e7; /* rows times passes of the last polish */
@@ -95,28 +101,81 @@ static void swap_states(um_nmf_state *a, um_nmf_state *b)
     *b = keep;
 }
 
+/* One start after the other: those of the scan, then those of its binned copy. */
+typedef struct trial {
+    um_start start;
+    uint64_t variant;
+    bool binned;
+} trial;
+enum { BINNED_STARTS = 4, STARTS = 2 + RANDOM_STARTS + BINNED_STARTS };
+
+static trial trial_of(int i)
+{
+    const um_start starts[] = {UM_START_SEPARABLE, UM_START_NNDSVD, UM_START_RANDOM};
+    bool binned = i >= 2 + RANDOM_STARTS;
+    i -= binned ? 2 + RANDOM_STARTS : 0;
+    int random = binned ? i : i - 1; /* number of the random start */
+    bool named = i < (binned ? 1 : 2);
+    return (trial){starts[named ? i : 2], named ? 0 : (uint64_t)(random + (binned ? 100 : 0)),
+                   binned};
+}
+
+/* What the binned copy ends with from a start of its own is the start. */
+static um_status fit_binned(const um_nmf_options *options, um_binned *binned,
+                            const um_subspace *sub, trial t, sample *part, um_nmf_state *state,
+                            double *objective)
+{
+    um_scaled *s = &um_binned_view(binned)->scaled;
+    um_nmf_state own;
+    um_status status = um_nmf_state_create(s, state->k, TRIAL_PASSES, &own);
+    if (status == UM_OK) {
+        status = fit_start(s, options, sub, t.start, t.variant, &own, objective);
+    }
+    if (status == UM_OK) {
+        take_components(&part->scaled, &own, state);
+        const um_nmf_run run = {.scaled = &part->scaled,
+                                .subspace = &part->subspace,
+                                .tolerance = TRIAL_TOLERANCE,
+                                .max_passes = TRIAL_PASSES};
+        bool converged = false;
+        um_nmf_normalise(&part->scaled, state);
+        status = um_nmf_iterate(&run, state, &converged);
+    }
+    if (status == UM_OK) {
+        *objective = state->history[state->passes - 1];
+        um_debug(s->ctx, "the same of all positions: %.9g after %lld passes",
+                 *objective * s->report * s->report, (long long)state->passes);
+    }
+    um_nmf_state_free(s->ctx, &own);
+    return status;
+}
+
 /* Fits all starts; the chosen one in *chosen, which the caller frees. What lies outside the subspace no
  * start can explain, but it counts in how much they differ. */
 static um_status try_starts(um_scaled *s, const um_nmf_options *options, sample *part,
-                            double outside, um_nmf_state *chosen)
+                            um_binned *binned, const um_subspace *coarse, double outside,
+                            um_nmf_state *chosen)
 {
     size_t k = chosen->k;
-    const um_start starts[] = {UM_START_SEPARABLE, UM_START_NNDSVD, UM_START_RANDOM};
     double limit = INFINITY;
     double margin = s->weighted ? MARGIN * um_nmf_floor(s, k) : MARGIN_PLAIN;
-    for (int i = 0; i < 2 + RANDOM_STARTS; i++) {
-        um_nmf_state trial;
+    int starts = binned != NULL && coarse->count >= k ? STARTS : STARTS - BINNED_STARTS;
+    for (int i = 0; i < starts; i++) {
+        const trial t = trial_of(i);
+        um_nmf_state state;
         double objective = 0;
-        um_status status = um_nmf_state_create(&part->scaled, k, POLISH_PASSES, &trial);
-        if (status == UM_OK) {
-            status = fit_start(&part->scaled, options, &part->subspace, starts[i < 2 ? i : 2],
-                               i < 2 ? 0 : (uint64_t)(i - 1), &trial, &objective);
+        um_status status = um_nmf_state_create(&part->scaled, k, POLISH_PASSES, &state);
+        if (status == UM_OK && t.binned) {
+            status = fit_binned(options, binned, coarse, t, part, &state, &objective);
+        } else if (status == UM_OK) {
+            status = fit_start(&part->scaled, options, &part->subspace, t.start, t.variant, &state,
+                               &objective);
         }
         if (status == UM_OK && objective + outside < limit) {
             limit = (objective + outside) * (i == 0 ? 1 - margin : 1);
-            swap_states(chosen, &trial);
+            swap_states(chosen, &state);
         }
-        um_nmf_state_free(s->ctx, &trial);
+        um_nmf_state_free(s->ctx, &state);
         UM_TRY(status);
         um_progress_add(s->ctx, 1);
     }
@@ -158,12 +217,19 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
 {
     sample part;
     um_nmf_state chosen = {.k = state->k};
+    um_subspace coarse = {.count = 0};
     um_status status = take_sample(s, subspace, &part);
+    if (status == UM_OK && subspace->binned != NULL) {
+        um_binned_settle(subspace->binned);
+        status = um_binned_subspace(subspace->binned, subspace->count, subspace->v, &coarse);
+        coarse.nearest = BINNED_NEAREST;
+    }
     if (status == UM_OK) {
         double share = (double)part.scaled.n / (double)s->n;
         double outside = share * fmax(0, s->norm2 - subspace->norm2);
-        um_progress_begin(s->ctx, "starts", "starts", 2 + RANDOM_STARTS);
-        status = try_starts(s, options, &part, outside, &chosen);
+        um_progress_begin(s->ctx, "starts", "starts",
+                          subspace->binned != NULL ? STARTS : STARTS - BINNED_STARTS);
+        status = try_starts(s, options, &part, subspace->binned, &coarse, outside, &chosen);
         um_progress_end(s->ctx);
     }
     if (status == UM_OK) {
@@ -178,6 +244,7 @@ um_status um_nmf_start_auto(um_scaled *s, const um_nmf_options *options,
     if (status == UM_OK) {
         take_components(s, &chosen, state);
     }
+    um_subspace_free(s->ctx, &coarse);
     um_nmf_state_free(s->ctx, &chosen);
     free_sample(s->ctx, &part);
     if (status == UM_OK && s->n > SAMPLE_ROWS) {

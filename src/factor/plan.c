@@ -88,19 +88,52 @@ size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options)
     return scaling(&z) + most(subspace(&z, k, options->oversampling), kept + model(&z, k));
 }
 
+/* The binned scan, and what is held while its singular vectors are found beside those of the scan. */
+static size_t binned(const sizes *z, um_weights weights, size_t l, size_t *tiles)
+{
+    const um_matrix_info *info = um_matrix_get_info(z->matrix);
+    const um_scaled s = {.matrix = (um_matrix *)z->matrix,
+                         .m = z->m,
+                         .weighted = weights == UM_WEIGHTS_POISSON ||
+                                     (weights == UM_WEIGHTS_AUTO && info->counts)};
+    size_t side = um_binned_side(&s, um_subspace_bytes(z->n, z->m, l));
+    if (side == 0) {
+        *tiles = 0;
+        return 0;
+    }
+    *tiles =
+        (((size_t)info->shape.ny + side - 1) / side) * (((size_t)info->shape.nx + side - 1) / side);
+    return *tiles * (z->m * sizeof(uint32_t) + sizeof(um_sample_slot) + sizeof(float));
+}
+
 size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
 {
     sizes z = sizes_of(matrix);
     size_t k = options->k > 0 ? (size_t)options->k : 1;
-    size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
-    size_t spectrum =
-        um_subspace_size(k, 0, z.rank) * z.ld * sizeof(float) + z.n * count * sizeof(float);
+    size_t l = um_subspace_size(k, 0, z.rank);
+    bool few = options->start == UM_START_AUTO;
+    size_t tiles = 0;
+    size_t coarse = few ? binned(&z, options->weights, l, &tiles) : 0;
+    size_t found = tiles > 0 ? 2 * l * (z.ld * sizeof(float) + z.m * sizeof(double)) +
+                                   tiles * l * sizeof(float) + exact_pass(&z, l)
+                             : 0;
+    size_t read = l * (z.ld + z.n) * sizeof(float) + 2 * l * z.m * sizeof(double) + coarse +
+                  most(4 * z.m * sizeof(double) + exact_pass(&z, l), found);
+    size_t held = l * (z.ld + z.n) * sizeof(float) + coarse; /* from the last of these reads on */
     size_t state = k * (2 * z.ld + z.n) * sizeof(float);
+    size_t residual = (k + 2) * z.ld * sizeof(float) + 2 * (z.n + 2 * z.m) * sizeof(double) +
+                      z.ld * sizeof(float);
     /* The automatic start holds two trials, W'X and H in f64, and (for long scans) a sample. */
-    size_t start = spectrum + 3 * state + 2 * z.n * k * sizeof(double) +
-                   2 * k * z.m * sizeof(double) + z.n * (count + 1) * sizeof(float);
-    size_t passes = state + 2 * k * z.m * sizeof(double) + exact_pass(&z, k);
-    size_t end = state + model(&z, k) + k * z.ld * sizeof(float) +
-                 2 * (z.n + z.m) * sizeof(double) * 2 + 2 * UM_GROUP_ROWS * z.pattern;
-    return scaling(&z) + most(most(subspace(&z, k, 0), start), most(passes, end));
+    size_t rows = z.n < UM_START_ROWS ? z.n : UM_START_ROWS;
+    size_t trial = k * (2 * z.ld + rows) * sizeof(float);
+    size_t start =
+        held + state + 2 * trial + 2 * rows * k * sizeof(double) + 2 * k * z.m * sizeof(double) +
+        rows * (l + 1) * sizeof(float) +
+        (tiles > 0 ? l * (z.ld + tiles) * sizeof(float) + k * (2 * z.ld + tiles) * sizeof(float)
+                   : 0);
+    size_t missed = few ? z.n * k * sizeof(float) : 0;
+    size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z.m * sizeof(double) +
+                    exact_pass(&z, k);
+    size_t end = (few ? held : 0) + state + residual + model(&z, k);
+    return scaling(&z) + most(most(most(sample(&z, l), read), start), most(passes, end));
 }

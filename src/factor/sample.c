@@ -157,7 +157,7 @@ static um_status walk_sample(um_context *ctx, const um_sample *sample, const um_
     return status;
 }
 
-static um_status walk_of_pass(void *walker, const um_visitor *visitor, void *user)
+um_status um_sample_walk(void *walker, const um_visitor *visitor, void *user)
 {
     const um_sample_view *view = walker;
     return walk_sample(view->scaled.ctx, view->sample, visitor, user);
@@ -285,7 +285,7 @@ um_status um_sample_directions(um_scaled *s, size_t l, size_t subspace_bytes, fl
     }
     if (found != NULL && status == UM_OK) {
         memcpy(found, o, l * s->ld * sizeof *found);
-        status = um_subspace_rounds(&view.scaled, l, ROUNDS, walk_of_pass, &view, found);
+        status = um_subspace_rounds(&view.scaled, l, ROUNDS, um_sample_walk, &view, found, NULL);
     }
     if (found != NULL && status == UM_OK) {
         mix(s, found, l, o);

@@ -12,7 +12,7 @@ enum { NEAREST = 20 };
 static const double FAINT = 0.1; /* of the median row sum: too noisy to be a vertex */
 
 typedef struct simplex {
-    size_t n, k;
+    size_t n, k, nearest;
     double *point;    /* n x k: rows over their denoised sums; faint rows are zero */
     double *residual; /* n x k: what the vertices found do not span */
 } simplex;
@@ -92,10 +92,10 @@ static void smooth_vertex(const simplex *x, size_t center, double *vertex)
             continue;
         }
         double d = squared(point, at, x->k);
-        if (found == NEAREST && d >= distance[found - 1]) {
+        if (found == x->nearest && d >= distance[found - 1]) {
             continue;
         }
-        size_t i = found < NEAREST ? found++ : NEAREST - 1;
+        size_t i = found < x->nearest ? found++ : x->nearest - 1;
         for (; i > 0 && distance[i - 1] > d; i--) {
             distance[i] = distance[i - 1];
             near[i] = near[i - 1];
@@ -170,7 +170,8 @@ static um_status find_vertices(um_scaled *s, const um_subspace *sub, simplex *x,
 /* Loadings only have to be of the right size: the first pass solves for them. */
 um_status um_nmf_start_separable(um_scaled *s, const um_subspace *sub, um_nmf_state *state)
 {
-    simplex x = {.n = s->n, .k = state->k};
+    simplex x = {
+        .n = s->n, .k = state->k, .nearest = sub->nearest > 0 ? sub->nearest : NEAREST};
     UM_TRY(um_buffer_alloc(s->ctx, x.n * x.k, sizeof(double), "the separable start", &x.point));
     um_status status =
         um_buffer_alloc(s->ctx, x.n * x.k, sizeof(double), "the separable start", &x.residual);

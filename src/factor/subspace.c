@@ -287,7 +287,7 @@ static um_status settle(void *user)
 
 /* Any Y is a valid sketch of X', so it does not matter that O had guessed weights and Y a guessed total;
  * Y'X' gets the exact ones. */
-static um_status fused_read(um_scaled *s, work *k)
+static um_status fused_read(um_scaled *s, work *k, um_binned *binned)
 {
     static const um_visitor sums = {
         .start = fused_start, .visit = fused_visit, .merge = fused_merge, .stop = fused_stop};
@@ -300,6 +300,7 @@ static um_status fused_read(um_scaled *s, work *k)
                           .user = &f,
                           .want_norm2 = true,
                           .before = {&sums, &f},
+                          .after = {binned != NULL ? &um_binned_visitor : NULL, binned},
                           .settle = settle,
                           .b = k->b,
                           .g = k->g};
@@ -336,7 +337,7 @@ static um_status fused_read(um_scaled *s, work *k)
     return UM_OK;
 }
 
-static um_status read_again(um_scaled *s, work *k)
+static um_status read_again(um_scaled *s, work *k, um_binned *binned)
 {
     um_exact_pass pass = {.scaled = s,
                           .k = k->l,
@@ -344,6 +345,7 @@ static um_status read_again(um_scaled *s, work *k)
                           .rows = keep_rows,
                           .user = k,
                           .want_norm2 = !s->norm2_exact,
+                          .after = {binned != NULL ? &um_binned_visitor : NULL, binned},
                           .b = k->b,
                           .g = k->g};
     UM_TRY(um_exact_pass_run(&pass, "directions"));
@@ -374,27 +376,69 @@ static const char *reason_for_more(const um_scaled *s, const work *k, size_t wan
     return NULL;
 }
 
+/* What the binned scan shows beyond the subspace goes into the next basis. */
+static um_status look_at_binned(work *k, um_subspace *out)
+{
+    um_subspace found;
+    um_binned_settle(out->binned);
+    UM_TRY(um_binned_subspace(out->binned, k->l, k->o, &found));
+    if (um_binned_add_directions(out->binned, &found, k->l, k->o) && out->reason == NULL) {
+        out->reason =
+            "the scan binned over small squares shows a direction that the first read missed";
+    }
+    um_subspace_free(um_binned_view(out->binned)->scaled.ctx, &found);
+    return UM_OK;
+}
+
+/* One read, or two. */
+static um_status few_reads(um_scaled *s, work *k, size_t wanted, um_subspace *out)
+{
+    UM_TRY(um_binned_create(s, um_subspace_bytes(s->n, s->m, k->l), &out->binned));
+    UM_TRY(s->sums == NULL ? fused_read(s, k, out->binned) : read_again(s, k, out->binned));
+    out->passes++;
+    UM_TRY(resolve(s, k));
+    out->reason = reason_for_more(s, k, wanted);
+    if (out->binned == NULL) {
+        if (out->reason == NULL) {
+            return UM_OK;
+        }
+    } else {
+        float *o = NULL; /* the basis stays as it is when this is the last read */
+        UM_TRY(um_buffer_alloc(s->ctx, k->l * s->ld, sizeof *o, "directions", &o));
+        memcpy(o, k->o, k->l * s->ld * sizeof *o);
+        um_status status = look_at_binned(k, out);
+        if (status == UM_OK && out->reason == NULL) {
+            memcpy(k->o, o, k->l * s->ld * sizeof *o);
+        }
+        um_buffer_free(s->ctx, o);
+        if (status != UM_OK || out->reason == NULL) {
+            return status;
+        }
+    }
+    UM_TRY(read_again(s, k, NULL));
+    out->passes++;
+    return resolve(s, k);
+}
+
 static um_status iterate(um_scaled *s, work *k, size_t wanted, size_t count, int power_iterations,
                          um_subspace_purpose purpose, um_subspace *out)
 {
+    if (purpose == UM_SUBSPACE_FEW_READS) {
+        return few_reads(s, k, wanted, out);
+    }
     int reads = power_iterations >= 0 ? power_iterations + 1 : MOST_READS;
     size_t rank = (size_t)(s->rows < s->columns ? s->rows : s->columns);
     for (int read = 0; read < reads; read++) {
-        UM_TRY(s->sums == NULL ? fused_read(s, k) : read_again(s, k));
+        UM_TRY(s->sums == NULL ? fused_read(s, k, NULL) : read_again(s, k, NULL));
         out->passes++;
         UM_TRY(resolve(s, k));
-        if (purpose == UM_SUBSPACE_FEW_READS) {
-            out->reason = read == 0 ? reason_for_more(s, k, wanted) : out->reason;
-            if (read > 0 || out->reason == NULL) {
-                break;
-            }
-        } else if (power_iterations < 0 && read > 0 &&
-                   (stable(s, k, wanted, count, purpose) || k->l >= rank)) {
+        if (power_iterations < 0 && read > 0 &&
+            (stable(s, k, wanted, count, purpose) || k->l >= rank)) {
             break;
         }
     }
     if (!s->norm2_exact && purpose == UM_SUBSPACE_RESULT) {
-        UM_TRY(read_again(s, k)); /* the total variance is told to people */
+        UM_TRY(read_again(s, k, NULL)); /* the total variance is told to people */
         out->passes++;
         UM_TRY(resolve(s, k));
     }
@@ -413,9 +457,28 @@ size_t um_subspace_bytes(size_t n, size_t m, size_t l)
     return l * (n * sizeof(float) + m * sizeof(double));
 }
 
+static um_status keep(um_scaled *s, work *k, size_t count, um_subspace *out)
+{
+    out->count = count;
+    out->shown = count;
+    out->sigma = calloc(count, sizeof *out->sigma);
+    if (out->sigma == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory");
+    }
+    UM_TRY(left_vectors(s, k, out));
+    memcpy(out->sigma, k->sigma, count * sizeof *out->sigma);
+    for (size_t c = 0; c < count; c++) {
+        out->norm2 += k->sigma[c] * k->sigma[c];
+    }
+    out->v = k->o; /* its first rows */
+    k->o = NULL;
+    fix_signs(s, out);
+    return UM_OK;
+}
+
 um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
                              um_status (*walk)(void *walker, const um_visitor *visitor, void *user),
-                             void *walker, float *o)
+                             void *walker, float *o, um_subspace *out)
 {
     work k;
     um_status status = make_work(s, l, o, &k);
@@ -434,7 +497,12 @@ um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
             status = resolve(s, &k);
         }
     }
-    k.o = NULL; /* the caller's */
+    if (status == UM_OK && out != NULL) {
+        status = keep(s, &k, l, out);
+    }
+    if (out == NULL) {
+        k.o = NULL; /* the caller's */
+    }
     free_work(s->ctx, &k);
     return status;
 }
@@ -468,22 +536,8 @@ um_status um_subspace_find(um_scaled *s, size_t wanted, int power_iterations, in
         status = iterate(s, &k, wanted, count, power_iterations, purpose, out);
     }
     if (status == UM_OK) {
-        out->count = purpose == UM_SUBSPACE_RESULT ? count : l;
+        status = keep(s, &k, purpose == UM_SUBSPACE_RESULT ? count : l, out);
         out->shown = count;
-        out->sigma = calloc(out->count, sizeof *out->sigma);
-        status = out->sigma != NULL ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory");
-    }
-    if (status == UM_OK) {
-        status = left_vectors(s, &k, out);
-    }
-    if (status == UM_OK) {
-        memcpy(out->sigma, k.sigma, out->count * sizeof *out->sigma);
-        for (size_t c = 0; c < out->count; c++) {
-            out->norm2 += k.sigma[c] * k.sigma[c];
-        }
-        out->v = k.o; /* its first rows */
-        k.o = NULL;
-        fix_signs(s, out);
     }
     free_work(s->ctx, &k);
     if (status != UM_OK) {
@@ -498,6 +552,7 @@ void um_subspace_free(um_context *ctx, um_subspace *subspace)
         return;
     }
     free(subspace->sigma);
+    um_binned_free(ctx, subspace->binned);
     um_buffer_free(ctx, subspace->v);
     um_buffer_free(ctx, subspace->us);
     *subspace = (um_subspace){.count = 0};
