@@ -27,7 +27,7 @@ double um_nmf_floor(const um_scaled *s, size_t k)
 
 bool um_nmf_is_small(const um_scaled *s)
 {
-    const double most_values = 1e9;
+    const double most_values = 1e8;
     return (double)s->n * (double)s->m <= most_values;
 }
 
