@@ -135,9 +135,9 @@ def test_a_signal_cancels_with_130_and_no_output(unmix, large, tmp_path, number)
 
 
 def test_a_kill_leaves_no_output_and_resume_ends_with_the_same_result(unmix, large, tmp_path):
-    words = ["-k", 6, "--no-report", "--tolerance", "1e-12", "--max-passes", 40]
+    words = ["-k", 6, "--no-report", "--tolerance", "1e-12", "--max-passes", 15]
     unmix("nmf", large, "-o", tmp_path / "whole.npz", *words)
-    process = start_slow(unmix, large, tmp_path / "r.npz", "--max-passes", 40)
+    process = start_slow(unmix, large, tmp_path / "r.npz", "--max-passes", 15)
     wait_for_passes(process, 4)
     process.kill()
     process.communicate(timeout=60)
