@@ -11,6 +11,7 @@
 #include "unmix/model.h"
 #include "unmix/prep.h"
 #include "unmix/report.h"
+#include "unmix/scene.h"
 #include "unmix/simulate.h"
 #include "unmix/verify.h"
 
