@@ -13,6 +13,7 @@ import tempfile
 
 LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "simulate", "factor", "verify", "report",
           "bench"]
+PART_OF = {"instrument": "simulate", "scene": "simulate", "specimen": "simulate"}  # modules of several public headers
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atof|atol)\s*\(")
 GENERATED = {"build_config.h"}
@@ -34,7 +35,7 @@ def module_of(path, root):
     if parts[0] == "src":
         return "src", parts[1]
     if parts[0] == "include":
-        return "public", path.stem
+        return "public", PART_OF.get(path.stem, path.stem)
     return "cli", None
 
 
@@ -43,7 +44,8 @@ def included(name, path, root, internal):
     if name in GENERATED:
         return ("internal", "base")
     if name.startswith("unmix/"):
-        return ("public", pathlib.PurePath(name).stem)
+        stem = pathlib.PurePath(name).stem
+        return ("public", PART_OF.get(stem, stem))
     base = pathlib.PurePath(name).name
     if base in internal:
         return ("internal", internal[base])
