@@ -11,9 +11,9 @@ import re
 import sys
 import tempfile
 
-LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "simulate", "factor", "verify", "report",
-          "bench"]
-PART_OF = {"instrument": "simulate", "scene": "simulate", "specimen": "simulate"}  # modules of several public headers
+LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "specimen", "simulate", "factor",
+          "verify", "report", "bench"]
+PART_OF = {"instrument": "simulate", "scene": "specimen"}  # modules of several public headers
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atof|atol)\s*\(")
 GENERATED = {"build_config.h"}
