@@ -121,6 +121,7 @@ def wait_for_passes(process, count):
     pytest.fail("nmf ended before it could be interrupted")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_cancels_with_130_and_no_output(unmix, large, tmp_path, number):
     out = tmp_path / "r.npz"
@@ -134,6 +135,7 @@ def test_a_signal_cancels_with_130_and_no_output(unmix, large, tmp_path, number)
     assert [p.name for p in tmp_path.iterdir()] == ["r.npz.checkpoint"]
 
 
+@pytest.mark.heavy
 def test_a_kill_leaves_no_output_and_resume_ends_with_the_same_result(unmix, large, tmp_path):
     words = ["-k", 6, "--no-report", "--tolerance", "1e-12", "--max-passes", 15]
     unmix("nmf", large, "-o", tmp_path / "whole.npz", *words)
@@ -200,6 +202,7 @@ def test_a_checkpoint_spares_input_and_outputs(unmix, scan, tmp_path):
     assert scan.read_bytes() == before and not (tmp_path / "r.npz").exists()
 
 
+@pytest.mark.heavy
 def test_the_budget_changes_nothing_in_the_result(unmix, tmp_path):
     rng = np.random.default_rng(2)
     scan = tmp_path / "wide.npy"  # many positions of few pixels: maps are large beside the patterns

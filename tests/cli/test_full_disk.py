@@ -10,6 +10,7 @@ ON_SMALL_DISK = """mount -t tmpfs -o size=$1 none "$2" || exit 77
 shift; cd "$1"; shift; "$@"; status=$?; ls -A "$OUT"; exit $status"""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("command", [
     ["nmf", "IN", "-k", 2, "--no-report", "--no-checkpoint"], ["svd", "IN"], ["prep", "IN", "--bin-scan", 2],
     ["simulate"]])

@@ -73,6 +73,7 @@ def test_more_components_than_there_can_be_are_told_as_that(unmix, scan, tmp_pat
         assert "20 components" in line
 
 
+@pytest.mark.heavy
 def test_the_beam_mask_that_the_report_asks_for_is_in_pixels_before_binning(unmix, tmp_path):
     scan, radius = tmp_path / "s.npy", []
     unmix("simulate", "-o", scan, "--size", "12x12", "--states", 3, "--pattern-size", "64x64")
