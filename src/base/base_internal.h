@@ -98,7 +98,8 @@ enum um_random_stream {
     UM_STREAM_FILL,
     UM_STREAM_DRAWS,
     UM_STREAM_PATTERNS,
-    UM_STREAM_SAMPLE
+    UM_STREAM_SAMPLE,
+    UM_STREAM_SPECIMEN
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

@@ -1,0 +1,179 @@
+/* Bodies in a foil or on a film: which of them are where, the columns through them, and their table. */
+#include "specimen_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The field in squares, each with the bodies whose outline may touch it, in their order. */
+typedef struct um_bins {
+    int64_t rows, columns;
+    double size_nm, left_nm, bottom_nm;
+    int64_t *start; /* rows * columns + 1 */
+    int32_t *body;
+} um_bins;
+
+void um_bins_free(um_bins *bins)
+{
+    if (bins != NULL) {
+        free(bins->start);
+        free(bins->body);
+        free(bins);
+    }
+}
+
+static void range(double from, double to, double origin, double size, int64_t count, int64_t *first, int64_t *last)
+{
+    *first = (int64_t)fmax(0.0, floor((from - origin) / size));
+    *last = (int64_t)fmin((double)count - 1.0, floor((to - origin) / size));
+}
+
+/* Counts (list NULL) or lists the bodies of each square. */
+static void deal(const um_specimen *s, um_bins *b, int64_t *fill)
+{
+    for (int64_t i = 0; i < s->bodies; i++) {
+        const um_body *body = &s->body[i];
+        double rx = um_body_reach(body, 0), ry = um_body_reach(body, 1);
+        int64_t x0 = 0, x1 = 0, y0 = 0, y1 = 0;
+        range(body->center_nm[0] - rx, body->center_nm[0] + rx, b->left_nm, b->size_nm, b->columns, &x0, &x1);
+        range(body->center_nm[1] - ry, body->center_nm[1] + ry, b->bottom_nm, b->size_nm, b->rows, &y0, &y1);
+        for (int64_t y = y0; y <= y1; y++) {
+            for (int64_t x = x0; x <= x1; x++) {
+                int64_t cell = y * b->columns + x;
+                if (fill == NULL) {
+                    b->start[cell + 1]++;
+                } else {
+                    b->body[fill[cell]++] = (int32_t)i;
+                }
+            }
+        }
+    }
+}
+
+um_status um_specimen_index_bodies(um_context *ctx, um_specimen *s)
+{
+    enum { POSITIONS = 12 }; /* of the scan along a square */
+    um_bins *b = calloc(1, sizeof *b);
+    if (b == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for the index of bodies");
+    }
+    s->bins = b;
+    b->size_nm = POSITIONS * s->step_nm;
+    b->rows = s->ny / POSITIONS + 1;
+    b->columns = s->nx / POSITIONS + 1;
+    b->left_nm = -0.5 * (double)s->nx * s->step_nm;
+    b->bottom_nm = -0.5 * (double)s->ny * s->step_nm;
+    int64_t cells = b->rows * b->columns;
+    b->start = calloc((size_t)cells + 1, sizeof *b->start);
+    int64_t *fill = calloc((size_t)cells, sizeof *fill);
+    um_status status = b->start != NULL && fill != NULL ? UM_OK : UM_ERROR_MEMORY;
+    if (status == UM_OK) {
+        deal(s, b, NULL);
+        for (int64_t i = 0; i < cells; i++) {
+            fill[i] = b->start[i];
+            b->start[i + 1] += b->start[i];
+        }
+        b->body = calloc((size_t)b->start[cells] + 1, sizeof *b->body);
+        status = b->body != NULL ? UM_OK : UM_ERROR_MEMORY;
+    }
+    if (status == UM_OK) {
+        deal(s, b, fill);
+    } else {
+        status = um_fail(ctx, UM_ERROR_MEMORY, "no memory for the index of %lld bodies", (long long)s->bodies);
+    }
+    free(fill);
+    return status;
+}
+
+static void add_piece(um_column *column, int32_t grain, double thickness_nm)
+{
+    if (column->count >= UM_MOST_PIECES) {
+        column->count = UM_MOST_PIECES + 1;
+        return;
+    }
+    column->piece[column->count++] = (um_piece){grain, thickness_nm, 0.5};
+}
+
+static um_span in_foil(const um_specimen *s, um_span span)
+{
+    if (s->solid) {
+        span.from = fmax(span.from, -0.5 * s->thickness_nm);
+        span.to = fmin(span.to, 0.5 * s->thickness_nm);
+    }
+    return span;
+}
+
+void um_bodies_column(const um_specimen *s, double x_nm, double y_nm, um_column *column)
+{
+    const um_bins *b = s->bins;
+    int64_t row = (int64_t)fmax(0.0, fmin((y_nm - b->bottom_nm) / b->size_nm, (double)b->rows - 1.0));
+    int64_t across = (int64_t)fmax(0.0, fmin((x_nm - b->left_nm) / b->size_nm, (double)b->columns - 1.0));
+    int64_t cell = row * b->columns + across;
+    um_spans taken = {.count = 0};
+    double left = s->thickness_nm;
+    for (int64_t i = b->start[cell]; i < b->start[cell + 1]; i++) {
+        const um_body *body = &s->body[b->body[i]];
+        um_span span = in_foil(s, um_body_span(body, x_nm, y_nm));
+        double length = s->solid ? um_spans_take(&taken, span) : span.to - span.from;
+        if (length > 1e-6) {
+            add_piece(column, body->grain, length);
+            left -= length;
+        }
+    }
+    if (s->matrix >= 0 && left > 1e-6) {
+        add_piece(column, s->matrix, left);
+    }
+}
+
+/* Long direction of the outline: that of the largest second moment of the projected half axes. */
+static void outline(const um_body *body, um_particle *p)
+{
+    double xx = 0.0, yy = 0.0, xy = 0.0, most = 0.0, least = 0.0;
+    for (int i = 0; i < 3; i++) {
+        double h = body->half_nm[i], x = body->axis[i][0], y = body->axis[i][1];
+        xx += h * h * x * x;
+        yy += h * h * y * y;
+        xy += h * h * x * y;
+    }
+    double angle = 0.5 * atan2(2.0 * xy, xx - yy), c = cos(angle), s = sin(angle);
+    for (int i = 0; i < 3; i++) {
+        most += pow(body->half_nm[i] * (body->axis[i][0] * c + body->axis[i][1] * s), 2.0);
+        least += pow(body->half_nm[i] * (body->axis[i][1] * c - body->axis[i][0] * s), 2.0);
+    }
+    p->length_nm = 2.0 * sqrt(most);
+    p->width_nm = 2.0 * sqrt(least);
+    p->angle_deg = angle * 180.0 / M_PI;
+}
+
+static bool describe(const um_specimen *s, const um_body *body, um_particle *p)
+{
+    double rx = um_body_reach(body, 0), ry = um_body_reach(body, 1), rz = um_body_reach(body, 2);
+    const double *c = body->center_nm;
+    um_span span = in_foil(s, (um_span){c[2] - rz, c[2] + rz});
+    if (!(span.to > span.from) || fabs(c[0]) - rx > 0.5 * (double)s->nx * s->step_nm ||
+        fabs(c[1]) - ry > 0.5 * (double)s->ny * s->step_nm) {
+        return false;
+    }
+    um_span middle = in_foil(s, um_body_span(body, c[0], c[1]));
+    *p = (um_particle){.state = s->grain[body->grain].state,
+                       .y_px = 0.5 * (double)(s->ny - 1) - c[1] / s->step_nm,
+                       .x_px = 0.5 * (double)(s->nx - 1) + c[0] / s->step_nm,
+                       .thickness_nm = fmax(0.0, middle.to - middle.from),
+                       .depth_nm = s->solid ? 0.5 * s->thickness_nm - c[2] : 0.0};
+    outline(body, p);
+    return true;
+}
+
+um_status um_specimen_list_particles(um_context *ctx, um_specimen *s)
+{
+    um_particle one;
+    size_t count = 0;
+    for (int64_t i = 0; i < s->bodies; i++) {
+        count += describe(s, &s->body[i], &one);
+    }
+    UM_TRY(um_buffer_alloc(ctx, count > 0 ? count : 1, sizeof *s->particle, "the table of particles", &s->particle));
+    for (int64_t i = 0; i < s->bodies; i++) {
+        s->particles += describe(s, &s->body[i], &s->particle[s->particles < count ? s->particles : 0]);
+    }
+    return UM_OK;
+}
