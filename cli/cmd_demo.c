@@ -84,7 +84,7 @@ static um_status report(cli *c, const char *path, um_score **score)
         status = um_model_load(c->ctx, truth_path, &truth);
     }
     if (status == UM_OK) {
-        status = um_score_model(c->ctx, result, truth, score);
+        status = um_score_model(c->ctx, result, truth, NULL, score);
     }
     if (status == UM_OK) {
         static const char *const notes[] = {

@@ -32,7 +32,7 @@ static um_status score(cli *c, um_model *model, um_score **out)
     um_model *truth = NULL;
     um_status status = cli_model_load(c, cli_text(c, "truth"), &truth);
     if (status == UM_OK) {
-        status = um_score_model(c->ctx, model, truth, out);
+        status = um_score_model(c->ctx, model, truth, NULL, out);
     }
     um_model_free(truth);
     return status;

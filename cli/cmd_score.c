@@ -1,71 +1,37 @@
 /* unmix score: a result against a known truth. */
-#include "cli.h"
+#include "score_text.h"
 
-static const cli_option options[] = {{0}};
-
-static json_t *as_json(const um_score *score)
-{
-    json_t *cosine = json_array();
-    json_t *classes = json_array();
-    json_t *match = json_array();
-    for (int64_t t = 0; t < score->states; t++) {
-        const um_class_score *class = &score->classes[t];
-        char name[32];
-        snprintf(name, sizeof name, "state %lld", (long long)t);
-        json_array_append_new(cosine, cli_json_real(score->cosine[t]));
-        json_array_append_new(match, json_integer((json_int_t)score->component_of[t]));
-        json_array_append_new(
-            classes,
-            json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f}", "name", name, "component",
-                      (json_int_t)score->component_of[t], "positions",
-                      (json_int_t)class->positions, "cosine", score->cosine[t], "precision",
-                      class->precision, "recall", class->recall, "f1", class->f1));
-    }
-    return json_pack("{s:o, s:o, s:o, s:f, s:f, s:f, s:I, s:I}", "cosine", cosine, "per_class",
-                     classes, "component_of", match, "label_accuracy", score->label_accuracy,
-                     "baseline", score->baseline, "fraction_rms", score->fraction_rms, "states",
-                     (json_int_t)score->states, "components", (json_int_t)score->components);
-}
-
-static void say_score(cli *c, const um_score *score)
-{
-    cli_say(c, "%-10s %9s %9s %9s %9s %9s %9s", "state", "component", "cosine", "positions",
-            "precision", "recall", "F1");
-    for (int64_t t = 0; t < score->states; t++) {
-        const um_class_score *class = &score->classes[t];
-        char component[24] = "none";
-        if (score->component_of[t] >= 0) {
-            snprintf(component, sizeof component, "%lld", (long long)score->component_of[t]);
-        }
-        cli_say(c, "%-10lld %9s %9.5f %9lld %9.4f %9.4f %9.4f", (long long)t, component,
-                score->cosine[t], (long long)class->positions, class->precision, class->recall,
-                class->f1);
-    }
-    cli_say(c, "labels right      %.3f %% (calling everything the commonest state: %.3f %%)",
-            100.0 * score->label_accuracy, 100.0 * score->baseline);
-    cli_say(c, "error of fractions %.4f rms", score->fraction_rms);
-    if (score->components > score->states) {
-        cli_say(c, "%lld components have no state; positions where one is strongest count as wrong",
-                (long long)(score->components - score->states));
-    }
-}
+static const cli_option options[] = {
+    {.name = "least-fraction", .kind = CLI_REAL, .value = "F", .preset = "0.1", .least = 0.0001, .most = 1,
+     .help = "A position holds a state that is not background from this fraction on."},
+    {.name = "least-size", .kind = CLI_INTEGER, .value = "N", .preset = "2", .least = 1,
+     .help = "Regions of fewer positions are no particles."},
+    {.name = "probe", .kind = CLI_REAL, .value = "PX", .least = 0,
+     .help = "Standard deviation of the probe in scan positions, for the sharpness; default as the truth says."},
+    {0}};
 
 static um_status run(cli *c)
 {
     um_model *result = NULL;
     um_model *truth = NULL;
     um_score *score = NULL;
+    um_score_options how = um_score_defaults();
+    how.least_fraction = cli_real(c, "least-fraction");
+    how.least_positions = cli_integer(c, "least-size");
+    if (cli_given(c, "probe")) {
+        how.probe_px = cli_real(c, "probe");
+    }
     um_status status = cli_model_load(c, c->operand[0], &result);
     if (status == UM_OK) {
         status = cli_model_load(c, c->operand[1], &truth);
     }
     if (status == UM_OK) {
-        status = um_score_model(c->ctx, result, truth, &score);
+        status = um_score_model(c->ctx, result, truth, &how, &score);
     }
     if (status == UM_OK && c->json) {
-        status = cli_print_json(c, as_json(score));
+        status = cli_print_json(c, cli_score_json(score));
     } else if (status == UM_OK) {
-        say_score(c, score);
+        cli_score_say(c, score);
     }
     um_score_free(score);
     um_model_free(truth);
@@ -79,12 +45,16 @@ const cli_command cli_command_score = {
     .operands = "RESULT TRUTH",
     .description =
         "Matches the components of RESULT to the states of TRUTH (optimal assignment on the cosine of "
-        "the patterns over the pixels that the result does not exclude) and prints, per state, the cosine "
-        "and how well the positions are labelled. The label of a position is its strongest component by "
-        "counts (loading x sum of the pattern); the true label is the state of largest fraction. "
-        "Excluded positions do not count; positions where an unmatched component is strongest are wrong.",
-    .examples = "unmix score result.hspy truth.hspy # a table\n"
-                "unmix score result.hspy truth.hspy --json # cosine, label_accuracy, per_class\n",
+        "the patterns over the pixels that the result does not exclude) and prints how well patterns, maps, "
+        "labels, fractions and particles agree. docs/scores.md defines every number; a dash, or null with --json, "
+        "stands where one has no meaning.\n\n"
+        "Components that are left over count for the state whose pattern is nearest; only label_accuracy, "
+        "fraction_rms and per_class take one component for a state and the others as wrong. Counts become fractions by "
+        "what a full position of each state counts. Where TRUTH flags states as background, a position is called the "
+        "strongest other state that has the least fraction there, else background; otherwise the strongest state. "
+        "Excluded positions do not count.",
+    .examples = "unmix score result.hspy truth.hspy # tables\n"
+                "unmix score result.hspy truth.hspy --json # cosine, label_accuracy, per_class, by_state, by_phase\n",
     .options = options,
     .least_operands = 2,
     .most_operands = 2,

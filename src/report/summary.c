@@ -142,6 +142,18 @@ void um_section_summary(um_html *html, const um_facts *f)
     um_html_put(html, "</div>\n</section>\n");
 }
 
+/* A cell; a dash where the score has no meaning. */
+static void put_score(um_html *html, double score)
+{
+    um_html_put(html, "<td class=\"n\">");
+    if (isfinite(score)) {
+        um_html_format(html, "%.4f", score);
+    } else {
+        um_html_put(html, "&ndash;");
+    }
+    um_html_put(html, "</td>");
+}
+
 void um_section_score(um_html *html, const um_facts *f)
 {
     const um_score *s = f->options->score;
@@ -163,10 +175,12 @@ void um_section_score(um_html *html, const um_facts *f)
         } else {
             um_html_put(html, "none");
         }
-        um_html_format(html,
-                       "</td><td class=\"n\">%.4f</td><td class=\"n\">%lld</td><td class=\"n\">"
-                       "%.4f</td><td class=\"n\">%.4f</td><td class=\"n\">%.4f</td></tr>\n",
-                       s->cosine[i], (long long)c->positions, c->precision, c->recall, c->f1);
+        um_html_format(html, "</td><td class=\"n\">%.4f</td><td class=\"n\">%lld</td>", s->cosine[i],
+                       (long long)c->positions);
+        put_score(html, c->precision);
+        put_score(html, c->recall);
+        put_score(html, c->f1);
+        um_html_put(html, "</tr>\n");
     }
     um_html_format(html,
                    "</tbody>\n</table>\n<p>Positions labelled correctly: %.2f&nbsp;%% (calling "

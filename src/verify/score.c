@@ -1,195 +1,13 @@
 /* Scores of a result against a known truth. */
-#include "base_internal.h"
-#include "unmix/verify.h"
+#include "verify_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* One side of the comparison: patterns, loadings, and the counts that a loading of 1 puts into the
- * pixels compared. */
-typedef struct side {
-    int64_t k;
-    const float *factors, *loadings;
-    double *sums;
-} side;
-
-typedef struct comparison {
-    um_context *ctx;
-    side result, truth;
-    int64_t positions, pixels;
-    const uint8_t *pixel_mask;    /* of the result, may be NULL */
-    const uint8_t *position_mask; /* of the result, may be NULL */
-    const um_array *labels;       /* of the truth, may be NULL */
-    um_score *score;
-} comparison;
-
-static bool compared(const uint8_t *mask, int64_t i)
+um_score_options um_score_defaults(void)
 {
-    return mask == NULL || mask[i] == 0;
-}
-
-static double counts_of(const side *s, int64_t position, int64_t component)
-{
-    double loading = (double)s->loadings[position * s->k + component];
-    return isfinite(loading) ? loading * s->sums[component] : 0.0;
-}
-
-static int64_t strongest(const side *s, int64_t position)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < s->k; i++) {
-        best = counts_of(s, position, i) > counts_of(s, position, best) ? i : best;
-    }
-    return best;
-}
-
-static int64_t true_label(const comparison *c, int64_t position)
-{
-    if (c->labels == NULL) {
-        return strongest(&c->truth, position);
-    }
-    return (int64_t)um_array_get(c->labels, position);
-}
-
-static void sum_factors(const comparison *c, side *s)
-{
-    for (int64_t i = 0; i < s->k; i++) {
-        double sum = 0.0;
-        for (int64_t q = 0; q < c->pixels; q++) {
-            double value = (double)s->factors[i * c->pixels + q];
-            sum += compared(c->pixel_mask, q) && isfinite(value) ? value : 0.0;
-        }
-        s->sums[i] = sum;
-    }
-}
-
-static double cosine(const comparison *c, const float *a, const float *b)
-{
-    double ab = 0.0, aa = 0.0, bb = 0.0;
-    for (int64_t q = 0; q < c->pixels; q++) {
-        if (compared(c->pixel_mask, q) && isfinite(a[q]) && isfinite(b[q])) {
-            ab += (double)a[q] * (double)b[q];
-            aa += (double)a[q] * (double)a[q];
-            bb += (double)b[q] * (double)b[q];
-        }
-    }
-    return aa > 0.0 && bb > 0.0 ? ab / sqrt(aa * bb) : 0.0;
-}
-
-static um_status match(comparison *c)
-{
-    um_score *score = c->score;
-    double *gain = calloc((size_t)(c->truth.k * c->result.k), sizeof *gain);
-    if (gain == NULL) {
-        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
-    }
-    for (int64_t t = 0; t < c->truth.k; t++) {
-        for (int64_t r = 0; r < c->result.k; r++) {
-            gain[t * c->result.k + r] = cosine(c, c->truth.factors + t * c->pixels,
-                                               c->result.factors + r * c->pixels);
-        }
-    }
-    um_status status = um_assign(c->ctx, c->truth.k, c->result.k, gain, score->component_of);
-    for (int64_t t = 0; status == UM_OK && t < c->truth.k; t++) {
-        int64_t r = score->component_of[t];
-        score->cosine[t] = r >= 0 ? gain[t * c->result.k + r] : 0.0;
-    }
-    free(gain);
-    return status;
-}
-
-/* Tallies per true state. tables: called, hit and present, each truth.k long. */
-static um_status count_labels(comparison *c, int64_t *called, int64_t *hit, int64_t *present,
-                              int64_t *state_of)
-{
-    for (int64_t r = 0; r < c->result.k; r++) {
-        state_of[r] = -1;
-    }
-    for (int64_t t = 0; t < c->truth.k; t++) {
-        if (c->score->component_of[t] >= 0) {
-            state_of[c->score->component_of[t]] = t;
-        }
-    }
-    for (int64_t p = 0; p < c->positions; p++) {
-        if (!compared(c->position_mask, p)) {
-            continue;
-        }
-        int64_t label = true_label(c, p);
-        if (label < 0 || label >= c->truth.k) {
-            return um_fail(c->ctx, UM_ERROR_VALUE,
-                           "truth: position %lld has label %lld, but the truth has %lld states",
-                           (long long)p, (long long)label, (long long)c->truth.k);
-        }
-        int64_t found = state_of[strongest(&c->result, p)];
-        present[label]++;
-        if (found >= 0) {
-            called[found]++;
-            hit[found] += found == label;
-        }
-    }
-    return UM_OK;
-}
-
-static double ratio(double part, double whole)
-{
-    return whole > 0.0 ? part / whole : 0.0;
-}
-
-static um_status score_labels(comparison *c)
-{
-    um_score *score = c->score;
-    size_t states = (size_t)c->truth.k;
-    int64_t *tables = calloc(3 * states + (size_t)c->result.k, sizeof *tables);
-    if (tables == NULL) {
-        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
-    }
-    int64_t *called = tables, *hit = tables + states, *present = tables + 2 * states;
-    um_status status = count_labels(c, called, hit, present, tables + 3 * states);
-    int64_t all = 0, right = 0, commonest = 0;
-    for (int64_t t = 0; t < c->truth.k; t++) {
-        um_class_score *class = &score->classes[t];
-        class->truth = t;
-        class->positions = present[t];
-        class->precision = ratio((double)hit[t], (double)called[t]);
-        class->recall = ratio((double)hit[t], (double)present[t]);
-        class->f1 = ratio(2.0 * (double)hit[t], (double)(called[t] + present[t]));
-        all += present[t];
-        right += hit[t];
-        commonest = present[t] > commonest ? present[t] : commonest;
-    }
-    score->label_accuracy = ratio((double)right, (double)all);
-    score->baseline = ratio((double)commonest, (double)all);
-    free(tables);
-    return status;
-}
-
-static double total_counts(const side *s, int64_t position)
-{
-    double total = 0.0;
-    for (int64_t i = 0; i < s->k; i++) {
-        total += counts_of(s, position, i);
-    }
-    return total;
-}
-
-static void score_fractions(comparison *c)
-{
-    double squares = 0.0, terms = 0.0;
-    for (int64_t p = 0; p < c->positions; p++) {
-        if (!compared(c->position_mask, p)) {
-            continue;
-        }
-        double of_result = total_counts(&c->result, p);
-        double of_truth = total_counts(&c->truth, p);
-        for (int64_t t = 0; t < c->truth.k; t++) {
-            int64_t r = c->score->component_of[t];
-            double found = r >= 0 ? ratio(counts_of(&c->result, p, r), of_result) : 0.0;
-            double error = found - ratio(counts_of(&c->truth, p, t), of_truth);
-            squares += error * error;
-            terms += 1.0;
-        }
-    }
-    c->score->fraction_rms = sqrt(ratio(squares, terms));
+    return (um_score_options){.least_fraction = 0.1, .least_positions = 2, .probe_px = NAN};
 }
 
 static um_status check_shapes(um_context *ctx, const um_model *result, const um_model *truth)
@@ -206,14 +24,62 @@ static um_status check_shapes(um_context *ctx, const um_model *result, const um_
     return UM_OK;
 }
 
-static um_status take_labels(um_model *truth, comparison *c)
+static um_status check_options(um_context *ctx, const um_score_options *o)
+{
+    if (!(o->least_fraction > 0.0 && o->least_fraction <= 1.0) || o->least_positions < 1 ||
+        (!isnan(o->probe_px) && !(o->probe_px >= 0.0))) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT,
+                       "score: the least fraction is in (0, 1], the least positions 1 or more, the probe 0 or more");
+    }
+    return UM_OK;
+}
+
+static um_status take_particles(um_model *truth, um_comparison *c)
+{
+    c->particles = um_model_array(truth, "particles");
+    if (c->particles == NULL) {
+        return UM_OK;
+    }
+    if (c->particles->ndim != 2 || c->particles->shape[1] != 9) {
+        return um_fail(c->ctx, UM_ERROR_SHAPE, "truth: particles is no table of 9 columns");
+    }
+    for (int64_t i = 0; i < um_array_size(c->particles); i++) {
+        double value = um_array_get(c->particles, i);
+        bool of_state = i % 9 == 0;
+        if (!isfinite(value) || (of_state && !(value >= 0.0 && value < (double)c->truth.k))) {
+            return um_fail(c->ctx, UM_ERROR_VALUE, "truth: particles: row %lld, column %lld is %g", (long long)(i / 9),
+                           (long long)(i % 9), value);
+        }
+    }
+    return UM_OK;
+}
+
+static um_status take_arrays(um_model *truth, um_comparison *c)
 {
     c->labels = um_model_array(truth, "labels");
     if (c->labels != NULL && um_array_size(c->labels) != c->positions) {
         return um_fail(c->ctx, UM_ERROR_SHAPE, "truth: labels for %lld positions instead of %lld",
                        (long long)um_array_size(c->labels), (long long)c->positions);
     }
-    return UM_OK;
+    c->fractions = um_model_array(truth, "fractions");
+    if (c->fractions != NULL && um_array_size(c->fractions) != c->positions * c->truth.k) {
+        return um_fail(c->ctx, UM_ERROR_SHAPE, "truth: %lld fractions instead of %lld positions x %lld states",
+                       (long long)um_array_size(c->fractions), (long long)c->positions, (long long)c->truth.k);
+    }
+    return take_particles(truth, c);
+}
+
+static void take_steps(const um_model *truth, um_comparison *c)
+{
+    const um_axis *axes = um_model_axes(truth);
+    bool calibrated = true;
+    for (int i = 0; i < 2; i++) {
+        c->step_nm[i] = fabs(axes[i].scale);
+        calibrated = calibrated && strcmp(axes[i].units, "nm") == 0 && c->step_nm[i] > 0.0;
+    }
+    if (!calibrated) {
+        c->step_nm[0] = c->step_nm[1] = NAN;
+    }
 }
 
 static um_status create_score(um_context *ctx, int64_t states, int64_t components, um_score **out)
@@ -223,12 +89,18 @@ static um_status create_score(um_context *ctx, int64_t states, int64_t component
         return um_fail(ctx, UM_ERROR_MEMORY, "score: no memory");
     }
     size_t n = (size_t)states;
+    size_t k = (size_t)components;
     *score = (um_score){.states = states,
                         .components = components,
                         .component_of = calloc(n, sizeof *score->component_of),
                         .cosine = calloc(n, sizeof *score->cosine),
-                        .classes = calloc(n, sizeof *score->classes)};
-    if (score->component_of == NULL || score->cosine == NULL || score->classes == NULL) {
+                        .classes = calloc(n, sizeof *score->classes),
+                        .state = calloc(n, sizeof *score->state),
+                        .nearest_state = calloc(k, sizeof *score->nearest_state),
+                        .nearest_cosine = calloc(k, sizeof *score->nearest_cosine),
+                        .state_of = calloc(k, sizeof *score->state_of)};
+    if (score->component_of == NULL || score->cosine == NULL || score->classes == NULL || score->state == NULL ||
+        score->nearest_state == NULL || score->nearest_cosine == NULL || score->state_of == NULL) {
         um_score_free(score);
         return um_fail(ctx, UM_ERROR_MEMORY, "score: no memory");
     }
@@ -236,41 +108,113 @@ static um_status create_score(um_context *ctx, int64_t states, int64_t component
     return UM_OK;
 }
 
-um_status um_score_model(um_context *ctx, um_model *result, um_model *truth, um_score **out)
+/* Classes in the order of their first state: each state for itself, or the states of one phase together. */
+static int64_t group_states(const um_score *score, bool by_phase, int64_t *class_of)
+{
+    int64_t count = 0;
+    for (int64_t t = 0; t < score->states; t++) {
+        class_of[t] = -1;
+        for (int64_t s = 0; s < t && by_phase && class_of[t] < 0; s++) {
+            if (strcmp(score->state[s].phase, score->state[t].phase) == 0) {
+                class_of[t] = class_of[s];
+            }
+        }
+        class_of[t] = class_of[t] < 0 ? count++ : class_of[t];
+    }
+    return count;
+}
+
+static um_status make_view(um_comparison *c, bool by_phase, int64_t *class_of, um_score_view *view)
+{
+    const um_score *score = c->score;
+    view->count = group_states(score, by_phase, class_of);
+    size_t n = (size_t)view->count + 1; /* particles: one more for all of them */
+    view->name = calloc(n, sizeof *view->name);
+    view->background = calloc(n, sizeof *view->background);
+    view->classes = calloc(n, sizeof *view->classes);
+    view->fractions = calloc(n, sizeof *view->fractions);
+    view->particles = c->particles != NULL ? calloc(n, sizeof *view->particles) : NULL;
+    if (view->name == NULL || view->background == NULL || view->classes == NULL || view->fractions == NULL ||
+        (c->particles != NULL && view->particles == NULL)) {
+        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
+    }
+    for (int64_t t = score->states - 1; t >= 0; t--) {
+        const um_state_score *state = &score->state[t];
+        int64_t i = class_of[t];
+        memcpy(view->name[i], by_phase ? state->phase : state->name, UM_SCORE_NAME);
+    }
+    for (int64_t i = 0; i < view->count; i++) {
+        view->background[i] = true;
+    }
+    for (int64_t t = 0; t < score->states; t++) {
+        view->background[class_of[t]] = view->background[class_of[t]] && score->state[t].background;
+    }
+    return um_score_view_make(c, view->count, class_of, view);
+}
+
+static um_status make_views(um_comparison *c)
+{
+    int64_t *class_of = calloc((size_t)c->truth.k, sizeof *class_of);
+    if (class_of == NULL) {
+        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
+    }
+    um_status status = make_view(c, false, class_of, &c->score->by_state);
+    if (status == UM_OK && c->score->state[0].phase[0] != '\0') {
+        status = make_view(c, true, class_of, &c->score->by_phase);
+    }
+    free(class_of);
+    return status;
+}
+
+static um_status score_all(um_comparison *c, const um_model *truth)
+{
+    c->result.sums = calloc((size_t)c->result.k, sizeof *c->result.sums);
+    c->truth.sums = calloc((size_t)c->truth.k, sizeof *c->truth.sums);
+    c->unit = calloc((size_t)c->truth.k, sizeof *c->unit);
+    if (c->result.sums == NULL || c->truth.sums == NULL || c->unit == NULL) {
+        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
+    }
+    UM_TRY(um_score_read_truth(c, truth));
+    UM_TRY(um_score_match(c));
+    UM_TRY(um_score_fractions(c));
+    UM_TRY(um_score_one_to_one(c));
+    UM_TRY(make_views(c));
+    UM_TRY(um_score_dips(c));
+    return um_score_sharpness(c);
+}
+
+um_status um_score_model(um_context *ctx, um_model *result, um_model *truth, const um_score_options *options,
+                         um_score **out)
 {
     UM_TRY(check_shapes(ctx, result, truth));
     um_shape shape = um_model_shape(result);
-    comparison c = {.ctx = ctx,
-                    .positions = shape.ny * shape.nx,
-                    .pixels = shape.ky * shape.kx,
-                    .pixel_mask = um_model_signal_mask(result),
-                    .position_mask = um_model_navigation_mask(result),
-                    .result = {um_model_k(result), um_model_factors(result),
-                               um_model_loadings(result), NULL},
-                    .truth = {um_model_k(truth), um_model_factors(truth), um_model_loadings(truth),
-                              NULL}};
-    UM_TRY(take_labels(truth, &c));
+    um_comparison c = {.ctx = ctx,
+                       .options = options != NULL ? *options : um_score_defaults(),
+                       .shape = shape,
+                       .positions = shape.ny * shape.nx,
+                       .pixels = shape.ky * shape.kx,
+                       .pixel_mask = um_model_signal_mask(result),
+                       .position_mask = um_model_navigation_mask(result),
+                       .result = {um_model_k(result), um_model_factors(result),
+                                  um_model_loadings(result), NULL},
+                       .truth = {um_model_k(truth), um_model_factors(truth), um_model_loadings(truth),
+                                 NULL}};
+    UM_TRY(check_options(ctx, &c.options));
+    UM_TRY(take_arrays(truth, &c));
+    take_steps(truth, &c);
     UM_TRY(create_score(ctx, c.truth.k, c.result.k, &c.score));
-    um_status status = UM_OK;
-    c.result.sums = calloc((size_t)c.result.k, sizeof *c.result.sums);
-    c.truth.sums = calloc((size_t)c.truth.k, sizeof *c.truth.sums);
-    if (c.result.sums == NULL || c.truth.sums == NULL) {
-        status = um_fail(ctx, UM_ERROR_MEMORY, "score: no memory");
-    } else {
-        sum_factors(&c, &c.result);
-        sum_factors(&c, &c.truth);
-        status = match(&c);
-    }
+    c.score->least_fraction = c.options.least_fraction;
+    c.score->least_positions = c.options.least_positions;
+    um_status status = score_all(&c, truth);
     if (status == UM_OK) {
-        status = score_labels(&c);
-    }
-    if (status == UM_OK) {
-        score_fractions(&c);
         *out = c.score;
         c.score = NULL;
     }
     free(c.result.sums);
     free(c.truth.sums);
+    free(c.unit);
+    um_buffer_free(ctx, c.found);
+    um_buffer_free(ctx, c.share);
     um_score_free(c.score);
     return status;
 }
@@ -278,9 +222,15 @@ um_status um_score_model(um_context *ctx, um_model *result, um_model *truth, um_
 void um_score_free(um_score *score)
 {
     if (score != NULL) {
+        um_score_view_clear(&score->by_state);
+        um_score_view_clear(&score->by_phase);
         free(score->component_of);
         free(score->cosine);
         free(score->classes);
+        free(score->state);
+        free(score->nearest_state);
+        free(score->nearest_cosine);
+        free(score->state_of);
         free(score);
     }
 }

@@ -273,7 +273,9 @@ static void what_went_wrong_is_told(void **state)
     assert_int_equal(um_model_set_provenance(model, "{\"converged\":false,\"kkt\":0.01,"
                                                     "\"tolerance\":1e-4}"),
                      UM_OK);
-    um_class_score classes[2] = {{0, 20, 0.9, 0.8, 0.847}, {1, 5, 0.5, 0.4, 0.444}};
+    um_class_score classes[2] = {
+        {.truth = 0, .positions = 20, .precision = 0.9, .recall = 0.8, .f1 = 0.847},
+        {.truth = 1, .positions = 5, .precision = 0.5, .recall = 0.4, .f1 = 0.444}};
     um_score score = {.states = 2,
                       .components = 2,
                       .component_of = (int64_t[]){1, -1},

@@ -62,7 +62,7 @@ static void perfect_result_scores_one(void **state)
     um_model *truth = new_truth(ctx);
     um_model *result = new_result(ctx, truth);
     um_score *score = NULL;
-    assert_int_equal(um_score_model(ctx, result, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, result, truth, NULL, &score), UM_OK);
     assert_int_equal(score->component_of[0], 1);
     assert_int_equal(score->component_of[1], 0);
     for (int t = 0; t < 2; t++) {
@@ -89,7 +89,7 @@ static void errors_are_counted(void **state)
     um_model_loadings(result)[2 * 4 + 1] = 0.0F;
     um_model_loadings(result)[2 * 4 + 0] = 1.0F;
     um_score *score = NULL;
-    assert_int_equal(um_score_model(ctx, result, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, result, truth, NULL, &score), UM_OK);
     assert_true(fabs(score->label_accuracy - 0.9) < 1e-12);
     assert_true(score->classes[0].precision == 1.0);
     assert_true(fabs(score->classes[0].recall - 0.8) < 1e-12);
@@ -109,7 +109,7 @@ static void errors_are_counted(void **state)
     const int64_t shape[2] = {NY, NX};
     assert_int_equal(um_model_set_array(truth, "labels", 2, shape, labels), UM_OK);
     assert_int_equal(um_model_set_navigation_mask(result, excluded), UM_OK);
-    assert_int_equal(um_score_model(ctx, result, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, result, truth, NULL, &score), UM_OK);
     assert_true(score->label_accuracy == 1.0);
     assert_int_equal(score->classes[0].positions + score->classes[1].positions, N - 1);
     um_score_free(score);
@@ -131,7 +131,7 @@ static void excluded_pixels_do_not_count(void **state)
     um_model_factors(result)[M + 4] = NAN;
     um_model_factors(result)[M + 1] = 0.0F; /* was a third of pixel 0 */
     um_score *score = NULL;
-    assert_int_equal(um_score_model(ctx, result, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, result, truth, NULL, &score), UM_OK);
     assert_true(fabs(score->cosine[1] - 1.0) < 1e-12);
     assert_true(fabs(score->cosine[0] - 10.0 / sqrt(11.0 * 10.0)) < 1e-7);
     um_score_free(score);
@@ -159,17 +159,17 @@ static void more_and_fewer_components_than_states(void **state)
         um_model_loadings(one)[p] = 1.0F;
     }
     um_score *score = NULL;
-    assert_int_equal(um_score_model(ctx, three, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, three, truth, NULL, &score), UM_OK);
     assert_int_equal(score->component_of[0], 1);
     assert_int_equal(score->component_of[1], 2);
     assert_true(fabs(score->label_accuracy - 0.9) < 1e-12);
     um_score_free(score);
-    assert_int_equal(um_score_model(ctx, one, truth, &score), UM_OK);
+    assert_int_equal(um_score_model(ctx, one, truth, NULL, &score), UM_OK);
     assert_int_equal(score->component_of[0], -1);
     assert_true(score->cosine[0] == 0.0 && score->classes[0].f1 == 0.0);
     assert_true(fabs(score->label_accuracy - 0.5) < 1e-12);
     um_score_free(score);
-    assert_int_equal(um_score_model(ctx, wide, truth, &score), UM_ERROR_SHAPE);
+    assert_int_equal(um_score_model(ctx, wide, truth, NULL, &score), UM_ERROR_SHAPE);
     um_model_free(wide);
     um_model_free(one);
     um_model_free(three);

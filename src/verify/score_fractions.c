@@ -1,0 +1,119 @@
+/* How much of each state there is: counts are turned into fractions by what a full position would count. */
+#include "verify_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double um_part(double part, double whole)
+{
+    return whole > 0.0 ? part / whole : NAN;
+}
+
+double um_side_counts(const um_side *side, int64_t position, int64_t component)
+{
+    double loading = (double)side->loadings[position * side->k + component];
+    return isfinite(loading) ? loading * side->sums[component] : 0.0;
+}
+
+/* Counts per unit of fraction, from the truth. A state that is nowhere, or not seen in these pixels, has none. */
+static void find_units(um_comparison *c)
+{
+    for (int64_t t = 0; t < c->truth.k; t++) {
+        double counts = 0.0;
+        double fraction = 0.0;
+        for (int64_t p = 0; p < c->positions && c->fractions != NULL; p++) {
+            if (um_compared(c->position_mask, p)) {
+                counts += um_side_counts(&c->truth, p, t);
+                fraction += um_array_get(c->fractions, p * c->truth.k + t);
+            }
+        }
+        c->unit[t] = c->fractions == NULL ? 1.0 : fraction > 0.0 ? counts / fraction : 0.0;
+    }
+}
+
+static void normalise(float *row, int64_t n, const double *amount)
+{
+    double total = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        total += amount[i];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        row[i] = total > 0.0 ? (float)(amount[i] / total) : 0.0F;
+    }
+}
+
+static void fill_position(um_comparison *c, int64_t p, double *amount)
+{
+    int64_t states = c->truth.k;
+    for (int64_t t = 0; t < states; t++) {
+        amount[t] = um_side_counts(&c->truth, p, t);
+    }
+    normalise(c->share + p * states, states, amount);
+    for (int64_t t = 0; t < states && c->fractions != NULL; t++) {
+        c->share[p * states + t] = (float)um_array_get(c->fractions, p * states + t);
+    }
+    for (int64_t t = 0; t < states; t++) {
+        amount[t] = 0.0;
+    }
+    for (int64_t r = 0; r < c->result.k; r++) {
+        int64_t t = c->score->state_of[r];
+        amount[t] += c->unit[t] > 0.0 ? um_side_counts(&c->result, p, r) / c->unit[t] : 0.0;
+    }
+    normalise(c->found + p * states, states, amount);
+}
+
+um_status um_score_fractions(um_comparison *c)
+{
+    double *amount = calloc((size_t)c->truth.k, sizeof *amount);
+    size_t count = (size_t)(c->positions * c->truth.k);
+    if (amount == NULL) {
+        return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
+    }
+    um_status status = um_buffer_alloc(c->ctx, count, sizeof(float), "fractions found", &c->found);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(c->ctx, count, sizeof(float), "true fractions", &c->share);
+    }
+    if (status == UM_OK) {
+        find_units(c);
+    }
+    for (int64_t p = 0; status == UM_OK && p < c->positions; p++) {
+        fill_position(c, p, amount);
+    }
+    free(amount);
+    return status;
+}
+
+static double total_counts(const um_side *s, int64_t position)
+{
+    double total = 0.0;
+    for (int64_t i = 0; i < s->k; i++) {
+        total += um_side_counts(s, position, i);
+    }
+    return total;
+}
+
+static double share_of(double counts, double total)
+{
+    return total > 0.0 ? counts / total : 0.0;
+}
+
+double um_score_error_by_counts(const um_comparison *c)
+{
+    double squares = 0.0;
+    double terms = 0.0;
+    for (int64_t p = 0; p < c->positions; p++) {
+        if (!um_compared(c->position_mask, p)) {
+            continue;
+        }
+        double of_result = total_counts(&c->result, p);
+        double of_truth = total_counts(&c->truth, p);
+        for (int64_t t = 0; t < c->truth.k; t++) {
+            int64_t r = c->score->component_of[t];
+            double found = r >= 0 ? share_of(um_side_counts(&c->result, p, r), of_result) : 0.0;
+            double error = found - share_of(um_side_counts(&c->truth, p, t), of_truth);
+            squares += error * error;
+            terms += 1.0;
+        }
+    }
+    return sqrt(um_part(squares, terms));
+}
