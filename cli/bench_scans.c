@@ -29,12 +29,13 @@ static bool is_kept(const bench *b, const bench_scan *scan)
 um_status bench_scan_make(bench *b, bench_scan *scan)
 {
     um_simulation sim = um_simulation_defaults();
+    um_instrument instrument = um_instrument_defaults();
     sim.ny = scan->ny;
     sim.nx = scan->nx;
     sim.ky = scan->ky;
     sim.kx = scan->kx;
-    sim.dtype = scan->dtype;
-    sim.counts = scan->counts;
+    instrument.dtype = scan->dtype;
+    instrument.counts = scan->counts;
     sim.states = b->k;
     free(scan->path);
     scan->path = b->keep ? cli_format("%s/unmix-bench-%s.npy", b->dir, scan->name)
@@ -46,7 +47,8 @@ um_status bench_scan_make(bench *b, bench_scan *scan)
         return UM_OK;
     }
     cli_note(b->c, "generating %s (%.2f GB)", scan->path, bench_scan_bytes(scan) / 1e9);
-    return um_simulate(b->c->ctx, &sim, scan->path, NULL, true);
+    const um_scene_files files = {.scan = scan->path, .overwrite = true};
+    return um_simulate(b->c->ctx, &sim, &instrument, &files);
 }
 
 void bench_scan_drop(const bench *b, bench_scan *scan)

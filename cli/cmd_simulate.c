@@ -54,6 +54,7 @@ typedef struct settings {
 
 typedef struct inputs {
     um_simulation sim;
+    um_instrument instrument;
     float *patterns;
     int32_t *labels;
 } inputs;
@@ -284,30 +285,33 @@ static um_status take_layout(const settings *s, inputs *in)
 static um_status take_all(const settings *s, inputs *in)
 {
     um_simulation *sim = &in->sim;
+    um_instrument *instrument = &in->instrument;
     *sim = um_simulation_defaults();
+    *instrument = um_instrument_defaults();
     um_status status = take_size(s, "pattern-size", &sim->ky, &sim->kx);
     status = status == UM_OK ? take_integer(s, "states", &sim->states) : status;
     status = status == UM_OK ? take_patterns(s, in) : status;
     status = status == UM_OK ? take_layout(s, in) : status;
     status = status == UM_OK ? take_integer(s, "regions", &sim->regions) : status;
     status = status == UM_OK ? take_real(s, "border", &sim->border_px) : status;
-    status = status == UM_OK ? take_real(s, "counts", &sim->counts) : status;
+    status = status == UM_OK ? take_real(s, "counts", &instrument->counts) : status;
     status = status == UM_OK ? take_real(s, "step", &sim->step_nm) : status;
     bool no_noise = false;
     status = status == UM_OK ? take_switch(s, "no-noise", &no_noise) : status;
     status = status == UM_OK ? take_switch(s, "keep-intensities", &sim->keep_intensities) : status;
-    sim->noise = !no_noise;
+    instrument->noise = !no_noise;
     if (status == UM_OK && setting(s, "pixel") != NULL) {
         status = take_real(s, "pixel", &sim->pixel_per_A);
     }
-    if (status == UM_OK && !um_dtype_parse(setting(s, "dtype"), &sim->dtype)) {
+    if (status == UM_OK && !um_dtype_parse(setting(s, "dtype"), &instrument->dtype)) {
         status = cli_fail(s->c, UM_ERROR_ARGUMENT, "dtype takes u8, u16, u32 or f32, not '%s'",
                           setting(s, "dtype"));
     }
     return status;
 }
 
-static um_status show(const settings *s, const um_simulation *sim, double seconds)
+static um_status show(const settings *s, const um_simulation *sim, const um_instrument *instrument,
+                      double seconds)
 {
     cli *c = s->c;
     um_shape shape = {sim->ny, sim->nx, sim->ky, sim->kx};
@@ -320,21 +324,22 @@ static um_status show(const settings *s, const um_simulation *sim, double second
                          cli_json_text(scan), "truth",
                          truth != NULL ? cli_json_text(truth) : json_null(), "shape", (json_int_t)shape.ny, (json_int_t)shape.nx,
                          (json_int_t)shape.ky, (json_int_t)shape.kx, "dtype",
-                         um_dtype_name(sim->dtype), "states", (json_int_t)sim->states, "counts",
-                         sim->counts, "border_px", sim->border_px, "seed",
+                         um_dtype_name(instrument->dtype), "states", (json_int_t)sim->states, "counts",
+                         instrument->counts, "border_px", sim->border_px, "seed",
                          (json_int_t)um_context_seed(c->ctx), "seconds", seconds,
                          "patterns_per_second", patterns / seconds, "peak_bytes",
                          (json_int_t)cli_peak_bytes()));
     }
     char text[32];
-    double bytes = patterns * (double)(sim->ky * sim->kx) * (double)um_dtype_size(sim->dtype);
+    double bytes = patterns * (double)(sim->ky * sim->kx) * (double)um_dtype_size(instrument->dtype);
     cli_say(c, "scan      %s", scan);
     cli_say(c, "shape     %lld x %lld positions, %lld x %lld pixels, %s, %s", (long long)shape.ny,
             (long long)shape.nx, (long long)shape.ky, (long long)shape.kx,
-            um_dtype_name(sim->dtype), cli_bytes_text(bytes, text));
+            um_dtype_name(instrument->dtype), cli_bytes_text(bytes, text));
     cli_say(c, "states    %lld", (long long)sim->states);
-    if (sim->counts > 0.0) {
-        cli_say(c, "counts    %g per pattern%s", sim->counts, sim->noise ? "" : ", without noise");
+    if (instrument->counts > 0.0) {
+        cli_say(c, "counts    %g per pattern%s", instrument->counts,
+                instrument->noise ? "" : ", without noise");
     }
     if (truth != NULL) {
         cli_say(c, "truth     %s", truth);
@@ -364,10 +369,11 @@ static um_status simulate(const settings *s)
     }
     double start = cli_seconds();
     if (status == UM_OK) {
-        status = um_simulate(c->ctx, &in.sim, scan, truth, c->force);
+        const um_scene_files files = {.scan = scan, .truth = truth, .overwrite = c->force};
+        status = um_simulate(c->ctx, &in.sim, &in.instrument, &files);
     }
     if (status == UM_OK) {
-        status = show(s, &in.sim, cli_seconds() - start);
+        status = show(s, &in.sim, &in.instrument, cli_seconds() - start);
     }
     free(in.patterns);
     free(in.labels);

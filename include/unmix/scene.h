@@ -35,6 +35,7 @@ typedef struct um_particle {
 typedef struct um_scene {
     int64_t ny, nx, ky, kx;
     double step_nm;     /* of the scan; 0 = not calibrated */
+    double probe_px;    /* standard deviation of the Gaussian that the maps have been blurred with; 0 = none */
     double pixel_per_A; /* of the detector; 0 = not calibrated */
     double voltage_kV;
 

@@ -2,7 +2,7 @@
 #ifndef UNMIX_SIMULATE_H
 #define UNMIX_SIMULATE_H
 
-#include "unmix/model.h"
+#include "unmix/instrument.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,22 +18,16 @@ typedef struct um_simulation {
     int64_t regions;            /* Voronoi grains or discs; 0 = 4 per state */
     const int32_t *labels;      /* ny*nx state indices, for UM_LAYOUT_LABELS */
     double border_px;           /* standard deviation of the probe that mixes states at borders, px */
-    double counts;              /* counts per pattern; 0 = no scaling and no noise */
     bool keep_intensities;      /* states keep their relative intensities: counts are the scan's mean */
-    bool noise;                 /* Poisson */
-    um_dtype dtype;             /* of the scan: u8, u16, u32, f32 (integers saturate) */
     double step_nm, pixel_per_A; /* calibration written to the files */
 } um_simulation;
 UM_API um_simulation um_simulation_defaults(void);
 
-/* Writes the scan (.hspy or .npy) in a stream and its exact truth as a model (.hspy/.npz): factors =
- * the noise-free state patterns (unit sum), loadings = expected counts of each state per position, and
- * the arrays `labels` (ny, nx: state of largest fraction) and `fractions` (ny, nx, states).
- * Every state is brought to `counts`; or, with keep_intensities, one factor for the whole scan brings the mean
- * pattern there. truth_path may be NULL. The same seed gives the same bytes for any number of threads.
- * Memory: states*(24*positions + 12*pixels) bytes, and one block of patterns per thread. */
+/* Writes such a scan and its truth as um_scene_write() does. Every state is brought to the instrument's counts; or, with
+ * keep_intensities, one factor for the whole scan brings the mean pattern there; with counts of 0 the patterns are taken
+ * as they are, without noise. Memory: states*(16*positions + 16*pixels) bytes, and what um_scene_write() needs. */
 UM_CHECK UM_API um_status um_simulate(um_context *ctx, const um_simulation *simulation,
-                                      const char *scan_path, const char *truth_path, bool overwrite);
+                                      const um_instrument *instrument, const um_scene_files *files);
 /* The built-in patterns: `states` crystals of one made-up lattice each in its own orientation, with a
  * direct beam, a diffuse background and disc-shaped spots; ky x kx, unit sum. malloc'ed. */
 UM_CHECK UM_API um_status um_simulate_patterns(um_context *ctx, int64_t states, int64_t ky,

@@ -7,6 +7,7 @@
 #include "unmix/crystal.h"
 #include "unmix/factor.h"
 #include "unmix/image.h"
+#include "unmix/instrument.h"
 #include "unmix/io.h"
 #include "unmix/model.h"
 #include "unmix/prep.h"

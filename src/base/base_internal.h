@@ -99,7 +99,11 @@ enum um_random_stream {
     UM_STREAM_DRAWS,
     UM_STREAM_PATTERNS,
     UM_STREAM_SAMPLE,
-    UM_STREAM_SPECIMEN
+    UM_STREAM_SPECIMEN,
+    UM_STREAM_DETECTOR,
+    UM_STREAM_HOT,
+    UM_STREAM_READ,
+    UM_STREAM_DESCAN
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

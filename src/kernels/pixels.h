@@ -20,7 +20,7 @@ typedef struct um_real_sums {
     double least;
 } um_real_sums;
 
-enum { UM_TAP_WIDTH = 32, UM_RANK_LANES = 16 };
+enum { UM_TAP_WIDTH = 32, UM_RANK_LANES = 16, UM_RANDOM_LANES = 16 };
 
 typedef struct um_pixel_kernels {
     /* Adds `rows` patterns to s, and each one's sum and sum of squares over the pixels that are kept to
@@ -54,6 +54,9 @@ typedef struct um_pixel_kernels {
      * NULL), and that one is still below its limit; else 0. */
     void (*mark_spreading)(const int32_t *limit, const int32_t *value, const int32_t *next_limit,
                            const int32_t *next, size_t n, uint8_t *marks);
+    /* um_random_words() of batches * UM_RANDOM_LANES counters, `first` and on; of each batch the first words of all
+     * counters, then the second ones and so on. Equal in each variant. */
+    void (*random_words)(uint64_t seed, uint64_t stream, uint64_t first, size_t batches, uint32_t *words);
 } um_pixel_kernels;
 
 const um_pixel_kernels *um_pixel_kernels_get(um_isa isa);

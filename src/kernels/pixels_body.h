@@ -2,6 +2,7 @@
  * turns into vectors: integers are kept as narrow as their sums allow, and four patterns are taken at once so
  * that sums over patterns go to memory a quarter as often. */
 #include "filters_body.h"
+#include "random_body.h"
 
 enum { BLOCK = 1024, LANES = 8 }; /* pixels at once: their sums stay in the first cache */
 
@@ -299,6 +300,7 @@ const um_pixel_kernels VARIANT = {
     .split = split,
     .spread_row = spread_row,
     .mark_spreading = mark_spreading,
+    .random_words = random_words,
     .add_reals = add_reals,
     .widen = {[UM_U8] = widen_u8, [UM_U16] = widen_u16, [UM_U32] = widen_u32, [UM_I8] = widen_i8,
               [UM_I16] = widen_i16, [UM_I32] = widen_i32, [UM_F32] = widen_f32, [UM_F64] = widen_f64},

@@ -1,90 +1,116 @@
-/* What the detector counts. The sum over states of Poisson processes is Poisson, so a pattern is drawn
- * electron by electron from alias tables (Walker 1977, Vose 1991) when electrons are few, and pixel by
- * pixel when they are many; both have exactly the same distribution. */
-#include "simulate_internal.h"
+#include "counts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* An electron costs about a third of what a pixel costs. */
-enum { DRAWS_PER_PIXEL = 3 };
-
-typedef struct slot {
-    uint32_t keep;  /* stays in this pixel when a random 32-bit word is below */
-    uint32_t other; /* else goes here */
-} slot;
-
 struct um_counter {
-    int64_t states, pixels;
-    const float *factors;
-    slot *slots; /* states x pixels */
-    uint64_t seed;
+    um_counter_spec spec;
+    int64_t pixels;
+    const um_pixel_kernels *kernels;
+    double *sum;      /* of each pattern */
+    um_slot *slots;   /* library x pixels, when electrons are drawn */
+    float *own;       /* library x pixels, when pixels are and there are optics */
+    const float *pattern;
 };
 
-/* Vose's construction: pixels poorer than average are filled up by richer ones. stack holds the poor
- * from the front and the rich from the back. */
-static void build_slots(int64_t pixels, const float *factor, slot *slots, double *share,
-                        uint32_t *stack)
+/* ---- making the tables ---------------------------------------------------------------------- */
+
+typedef struct desk {
+    float *seen, *scratch;
+    double *share;
+    uint32_t *stack;
+} desk;
+
+typedef struct making {
+    um_counter *counter;
+    desk *desks;
+} making;
+
+static um_status make_entry(void *user, int64_t i, int worker)
 {
+    making *m = user;
+    um_counter *c = m->counter;
+    desk *d = &m->desks[worker];
+    const float *pattern = c->spec.pattern + i * c->pixels;
+    float *seen = c->own != NULL ? c->own + i * c->pixels : d->seen;
+    if (c->spec.optics != NULL) {
+        um_optics_apply(c->spec.optics, pattern, seen, d->scratch);
+        pattern = seen;
+    }
     double sum = 0.0;
-    for (int64_t i = 0; i < pixels; i++) {
-        sum += (double)factor[i];
+    for (int64_t q = 0; q < c->pixels; q++) {
+        sum += (double)pattern[q];
     }
-    int64_t poor = 0;
-    int64_t rich = pixels;
-    for (int64_t i = 0; i < pixels; i++) {
-        share[i] = (double)factor[i] * (double)pixels / sum;
-        slots[i] = (slot){UINT32_MAX, (uint32_t)i};
-        if (share[i] < 1.0) {
-            stack[poor++] = (uint32_t)i;
-        } else {
-            stack[--rich] = (uint32_t)i;
-        }
+    c->sum[i] = sum;
+    if (c->slots != NULL && sum > 0.0) {
+        um_alias_build(c->pixels, pattern, sum, c->slots + i * c->pixels, d->share, d->stack);
     }
-    while (poor > 0 && rich < pixels) {
-        uint32_t small = stack[--poor];
-        uint32_t large = stack[rich];
-        slots[small] = (slot){(uint32_t)(share[small] * 0x1p32), large};
-        share[large] -= 1.0 - share[small];
-        if (share[large] < 1.0) {
-            rich++;
-            stack[poor++] = large;
-        }
-    }
+    return UM_OK;
 }
 
-um_status um_counter_create(um_context *ctx, int64_t states, int64_t pixels, const float *factors,
-                            uint64_t seed, um_counter **out)
+static um_status start_desk(um_context *ctx, const um_counter *c, desk *d)
+{
+    size_t pixels = (size_t)c->pixels;
+    UM_TRY(um_buffer_alloc(ctx, pixels, sizeof *d->seen, "a pattern", &d->seen));
+    UM_TRY(um_buffer_alloc(ctx, 2 * pixels, sizeof *d->scratch, "a pattern", &d->scratch));
+    UM_TRY(um_buffer_alloc(ctx, pixels, sizeof *d->share, "a pattern", &d->share));
+    return um_buffer_alloc(ctx, pixels, sizeof *d->stack, "a pattern", &d->stack);
+}
+
+static um_status make_tables(um_context *ctx, um_counter *c)
+{
+    int threads = um_context_threads(ctx);
+    making m = {c, calloc((size_t)threads, sizeof *m.desks)};
+    if (m.desks == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "simulation: no memory");
+    }
+    um_status status = UM_OK;
+    for (int i = 0; i < threads && status == UM_OK; i++) {
+        status = start_desk(ctx, c, &m.desks[i]);
+    }
+    if (status == UM_OK) {
+        status = um_pipeline_run(ctx, c->spec.library, threads, make_entry, NULL, &m);
+    }
+    for (int i = 0; i < threads; i++) {
+        um_buffer_free(ctx, m.desks[i].seen);
+        um_buffer_free(ctx, m.desks[i].scratch);
+        um_buffer_free(ctx, m.desks[i].share);
+        um_buffer_free(ctx, m.desks[i].stack);
+    }
+    free(m.desks);
+    return status;
+}
+
+static um_status fill_counter(um_context *ctx, um_counter *c)
 {
     size_t count = 0;
-    if (!um_mul4(states, pixels, 1, 1, &count) || pixels > (int64_t)UINT32_MAX) {
-        return um_fail(ctx, UM_ERROR_ARGUMENT, "simulation: %lld pixels are too many",
-                       (long long)pixels);
+    if (!um_mul4(c->spec.library, c->spec.ky, c->spec.kx, 1, &count) || c->pixels > (int64_t)INT32_MAX) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT, "simulation: patterns of %lldx%lld pixels are too large",
+                       (long long)c->spec.ky, (long long)c->spec.kx);
     }
+    UM_TRY(um_buffer_alloc(ctx, (size_t)c->spec.library, sizeof *c->sum, "sums of the patterns", &c->sum));
+    if (c->spec.drawing == UM_DRAW_ELECTRONS) {
+        UM_TRY(um_buffer_alloc(ctx, count, sizeof *c->slots, "tables of the patterns", &c->slots));
+    } else if (c->spec.optics != NULL) {
+        UM_TRY(um_buffer_alloc(ctx, count, sizeof *c->own, "patterns on the detector", &c->own));
+    }
+    c->pattern = c->own != NULL ? c->own : c->spec.pattern;
+    return make_tables(ctx, c);
+}
+
+um_status um_counter_create(um_context *ctx, const um_counter_spec *spec, um_counter **out)
+{
     um_counter *counter = calloc(1, sizeof *counter);
-    double *share = NULL;
-    uint32_t *stack = NULL;
     if (counter == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "simulation: no memory");
     }
-    *counter = (um_counter){.states = states, .pixels = pixels, .factors = factors, .seed = seed};
-    um_status status = um_buffer_alloc(ctx, count, sizeof *counter->slots, "tables of the patterns",
-                                       &counter->slots);
-    if (status == UM_OK) {
-        share = calloc((size_t)pixels, sizeof *share);
-        stack = calloc((size_t)pixels, sizeof *stack);
-        if (share == NULL || stack == NULL) {
-            status = um_fail(ctx, UM_ERROR_MEMORY, "simulation: no memory for a pattern");
-        }
-    }
-    for (int64_t s = 0; status == UM_OK && s < states; s++) {
-        build_slots(pixels, factors + s * pixels, counter->slots + s * pixels, share, stack);
-    }
-    free(share);
-    free(stack);
+    *counter = (um_counter){.spec = *spec,
+                            .pixels = spec->ky * spec->kx,
+                            .kernels = um_pixel_kernels_get(um_context_isa(ctx))};
+    um_status status = fill_counter(ctx, counter);
     if (status != UM_OK) {
-        um_buffer_free(ctx, counter->slots);
-        free(counter);
+        um_counter_free(ctx, counter);
         return status;
     }
     *out = counter;
@@ -94,81 +120,93 @@ um_status um_counter_create(um_context *ctx, int64_t states, int64_t pixels, con
 void um_counter_free(um_context *ctx, um_counter *counter)
 {
     if (counter != NULL) {
+        um_buffer_free(ctx, counter->sum);
         um_buffer_free(ctx, counter->slots);
+        um_buffer_free(ctx, counter->own);
         free(counter);
     }
 }
 
-void um_counter_mean(const um_counter *counter, const float *expected, double *mean)
-{
-    memset(mean, 0, (size_t)counter->pixels * sizeof *mean);
-    for (int64_t s = 0; s < counter->states; s++) {
-        double scale = (double)expected[s];
-        const float *factor = counter->factors + s * counter->pixels;
-        for (int64_t q = 0; scale > 0.0 && q < counter->pixels; q++) {
-            mean[q] += scale * (double)factor[q];
-        }
-    }
-}
+/* ---- patterns ------------------------------------------------------------------------------- */
 
-static void drop(const slot *slots, uint64_t pixels, uint32_t high, uint32_t low, uint32_t *counts)
+/* to = from moved down and to the right, between pixels by bilinear interpolation. */
+static void shift_mean(int64_t ky, int64_t kx, const um_shift *shift, const double *from, double *to)
 {
-    /* The 96-bit product pixels * (high:low): its top word is the pixel, the next 32 bits choose. */
-    uint64_t product = high * pixels + (low * pixels >> 32);
-    const slot *at = slots + (product >> 32);
-    /* By mask, not by branch: the choice is random, so a branch would be mispredicted. */
-    uint32_t pixel = (uint32_t)(product >> 32);
-    uint32_t stays = 0U - (uint32_t)((uint32_t)product < at->keep);
-    counts[at->other ^ ((pixel ^ at->other) & stays)]++;
-}
-
-/* Electrons of each state fall one by one: their number is Poisson, their places independent. Each
- * four random words place two. */
-static void draw_electrons(const um_counter *counter, int64_t position, const float *expected,
-                           uint32_t *counts)
-{
-    const uint64_t pixels = (uint64_t)counter->pixels;
-    const um_random number = {counter->seed, UM_STREAM_COUNTS};
-    const um_random place = {counter->seed, UM_STREAM_DRAWS};
-    memset(counts, 0, (size_t)pixels * sizeof *counts);
-    uint64_t used = (uint64_t)position << 32;
-    for (int64_t s = 0; s < counter->states; s++) {
-        uint64_t key = (uint64_t)(position * counter->states + s);
-        uint64_t electrons = um_random_poisson(number, key, (double)expected[s]);
-        const slot *slots = counter->slots + s * counter->pixels;
-        for (uint64_t i = 0; i < electrons; i += 2) {
-            uint32_t w[4];
-            um_random_words(place, used++, w);
-            drop(slots, pixels, w[0], w[1], counts);
-            if (i + 1 < electrons) {
-                drop(slots, pixels, w[2], w[3], counts);
+    const double fy = (double)shift->fy / 65536.0;
+    const double fx = (double)shift->fx / 65536.0;
+    const double weight[4] = {(1.0 - fy) * (1.0 - fx), (1.0 - fy) * fx, fy * (1.0 - fx), fy * fx};
+    memset(to, 0, (size_t)(ky * kx) * sizeof *to);
+    for (int i = 0; i < 4; i++) {
+        int64_t dy = shift->dy + i / 2;
+        int64_t dx = shift->dx + i % 2;
+        for (int64_t y = dy > 0 ? dy : 0; y < ky && y - dy < ky; y++) {
+            for (int64_t x = dx > 0 ? dx : 0; x < kx && x - dx < kx; x++) {
+                to[y * kx + x] += weight[i] * from[(y - dy) * kx + x - dx];
             }
         }
     }
 }
 
-static void draw_pixels(const um_counter *counter, int64_t position, const float *expected,
-                        uint32_t *counts, double *mean)
+void um_counter_mean(const um_counter *c, const um_mixture *mix, const um_shift *shift, double *mean,
+                     double *scratch)
 {
-    const um_random random = {counter->seed, UM_STREAM_COUNTS};
-    um_counter_mean(counter, expected, mean);
-    uint64_t key = (uint64_t)position * (uint64_t)counter->pixels;
-    for (int64_t q = 0; q < counter->pixels; q++) {
-        uint64_t n = um_random_poisson(random, key + (uint64_t)q, mean[q]);
-        counts[q] = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+    double *sum = shift != NULL ? scratch : mean;
+    memset(sum, 0, (size_t)c->pixels * sizeof *sum);
+    for (size_t i = 0; i < mix->entries; i++) {
+        double scale = c->spec.dose * (double)mix->weight[i];
+        const float *pattern = c->pattern + (int64_t)mix->which[i] * c->pixels;
+        for (int64_t q = 0; scale > 0.0 && q < c->pixels; q++) {
+            sum[q] += scale * (double)pattern[q];
+        }
+    }
+    if (shift != NULL) {
+        shift_mean(c->spec.ky, c->spec.kx, shift, sum, mean);
     }
 }
 
-void um_counter_draw(const um_counter *counter, int64_t position, const float *expected,
-                     uint32_t *counts, double *mean)
+/* Electrons of each entry fall one by one: their number is Poisson, their places independent. */
+static void draw_electrons(const um_counter *c, int64_t position, const um_mixture *mix, const um_shift *shift,
+                           const um_screen *screen)
 {
-    double total = 0.0;
-    for (int64_t s = 0; s < counter->states; s++) {
-        total += (double)expected[s];
+    const um_random number = {c->spec.seed, UM_STREAM_COUNTS};
+    um_words words;
+    words.kernels = c->kernels;
+    words.seed = c->spec.seed;
+    words.next = (uint64_t)position << 32;
+    words.at = words.have = 0;
+    memset(screen->counts, 0, (size_t)c->pixels * um_dtype_size(screen->dtype));
+    for (size_t i = 0; i < mix->entries; i++) {
+        double expected = c->spec.dose * (double)mix->weight[i] * c->sum[mix->which[i]];
+        uint64_t electrons = um_random_poisson(number, mix->first + i, expected);
+        um_alias_drop(&words, c->slots + (int64_t)mix->which[i] * c->pixels, electrons, shift, screen);
     }
-    if (total <= (double)DRAWS_PER_PIXEL * (double)counter->pixels) {
-        draw_electrons(counter, position, expected, counts);
+}
+
+static void draw_pixels(const um_counter *c, int64_t position, const um_mixture *mix, const um_shift *shift,
+                        const um_screen *screen, double *mean, double *scratch)
+{
+    const um_random random = {c->spec.seed, UM_STREAM_COUNTS};
+    um_counter_mean(c, mix, shift, mean, scratch);
+    uint64_t key = (uint64_t)position * (uint64_t)c->pixels;
+    for (int64_t q = 0; q < c->pixels; q++) {
+        uint64_t n = um_random_poisson(random, key + (uint64_t)q, mean[q]);
+        uint32_t count = n < screen->top ? (uint32_t)n : screen->top;
+        if (screen->dtype == UM_U8) {
+            ((uint8_t *)screen->counts)[q] = (uint8_t)count;
+        } else if (screen->dtype == UM_U16) {
+            ((uint16_t *)screen->counts)[q] = (uint16_t)count;
+        } else {
+            ((uint32_t *)screen->counts)[q] = count;
+        }
+    }
+}
+
+void um_counter_draw(const um_counter *c, int64_t position, const um_mixture *mix, const um_shift *shift,
+                     const um_screen *screen, double *mean, double *scratch)
+{
+    if (c->spec.drawing == UM_DRAW_ELECTRONS) {
+        draw_electrons(c, position, mix, shift, screen);
     } else {
-        draw_pixels(counter, position, expected, counts, mean);
+        draw_pixels(c, position, mix, shift, screen, mean, scratch);
     }
 }

@@ -163,6 +163,19 @@ static void blur_line(const line *l, float *values)
     }
 }
 
+um_status um_kernel_make(um_context *ctx, double sigma_px, int64_t most, um_kernel *out)
+{
+    out->radius = (int64_t)fmin(ceil(4.0 * sigma_px), (double)most);
+    out->weight = calloc((size_t)out->radius + 1, sizeof *out->weight);
+    if (out->weight == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "simulation: no memory to mix the borders");
+    }
+    for (int64_t i = 0; i <= out->radius; i++) {
+        out->weight[i] = exp(-0.5 * (double)(i * i) / (sigma_px * sigma_px));
+    }
+    return UM_OK;
+}
+
 um_status um_layout_blur(um_context *ctx, int64_t ny, int64_t nx, int64_t states, double sigma_px,
                          float *fractions)
 {
@@ -170,29 +183,26 @@ um_status um_layout_blur(um_context *ctx, int64_t ny, int64_t nx, int64_t states
         return UM_OK;
     }
     int64_t longer = ny > nx ? ny : nx;
-    int64_t radius = (int64_t)fmin(ceil(4.0 * sigma_px), (double)longer);
-    double *kernel = calloc((size_t)radius + 1, sizeof *kernel);
+    um_kernel kernel = {0};
+    UM_TRY(um_kernel_make(ctx, sigma_px, longer, &kernel));
     float *copy = calloc((size_t)(longer * states), sizeof *copy);
     um_status status = UM_OK;
-    if (kernel == NULL || copy == NULL) {
+    if (copy == NULL) {
         status = um_fail(ctx, UM_ERROR_MEMORY, "simulation: no memory to mix the borders");
         goto cleanup;
     }
-    for (int64_t i = 0; i <= radius; i++) {
-        kernel[i] = exp(-0.5 * (double)(i * i) / (sigma_px * sigma_px));
-    }
-    line along_x = {nx, states, states, radius, kernel, copy};
+    line along_x = {nx, states, states, kernel.radius, kernel.weight, copy};
     for (int64_t y = 0; y < ny && status == UM_OK; y++) {
         blur_line(&along_x, fractions + y * nx * states);
         status = um_check_cancel(ctx);
     }
-    line along_y = {ny, nx * states, states, radius, kernel, copy};
+    line along_y = {ny, nx * states, states, kernel.radius, kernel.weight, copy};
     for (int64_t x = 0; x < nx && status == UM_OK; x++) {
         blur_line(&along_y, fractions + x * states);
         status = um_check_cancel(ctx);
     }
 cleanup:
-    free(kernel);
+    free(kernel.weight);
     free(copy);
     return status;
 }

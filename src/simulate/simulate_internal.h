@@ -1,33 +1,42 @@
-/* Parts of the simulator: where the states are, and what the detector counts. */
+/* Parts of the simulator: where the states are, and what the truth says. */
 #ifndef UM_SIMULATE_INTERNAL_H
 #define UM_SIMULATE_INTERNAL_H
 
 #include "base_internal.h"
+#include "unmix/instrument.h"
 #include "unmix/simulate.h"
 
 /* Fraction of each state at each position, positions x states, each row summing to 1: the layout seen
  * through the probe. A budgeted buffer that the caller frees. */
 UM_CHECK um_status um_layout_fractions(um_context *ctx, const um_simulation *simulation,
                                        float **fractions);
-/* Convolves each state's map with a Gaussian of standard deviation sigma_px and divides by the part of
- * the Gaussian that falls inside the scan, so that rows go on summing to 1. In place. */
+
+/* A simulation as a scene. *counts: per pattern; 0 is replaced by what the patterns give as they are. */
+UM_CHECK um_status um_layout_scene(um_context *ctx, const um_simulation *simulation, double *counts,
+                                   um_scene **out);
+
+/* A sampled Gaussian, cut at four standard deviations or `most` steps; weight is malloc'ed. */
+typedef struct um_kernel {
+    int64_t radius;
+    double *weight; /* of distance 0 .. radius, 1 at 0 */
+} um_kernel;
+UM_CHECK um_status um_kernel_make(um_context *ctx, double sigma_px, int64_t most, um_kernel *out);
+/* Convolves each state's map with that Gaussian and divides by the part of it that falls inside the scan,
+ * so that rows go on summing to 1. In place. */
 UM_CHECK um_status um_layout_blur(um_context *ctx, int64_t ny, int64_t nx, int64_t states,
                                   double sigma_px, float *fractions);
 
-/* The exact answer: see um_simulate(). */
-UM_CHECK um_status um_truth_make(um_context *ctx, const um_simulation *simulation, um_model **out);
+/* The parts of um_scene_write(). Axes of its files; its provenance, malloc'ed; and the truth. camera: see camera.h. */
+struct um_camera;
+void um_scene_axes(const um_scene *scene, um_axis axes[4]);
+UM_CHECK um_status um_scene_provenance(um_context *ctx, const um_scene *scene, const um_instrument *instrument,
+                                       char **json);
+/* pattern: state_pattern as the instrument shows it (states x ky x kx). */
+UM_CHECK um_status um_scene_truth(um_context *ctx, const um_scene *scene, const struct um_camera *camera,
+                                  const float *pattern, const char *provenance, um_model **out);
 
-/* Draws patterns: Poisson counts of the mixture sum_s expected[s] * factor_s, independent in every
- * pixel and a function of (seed, position) alone. */
-typedef struct um_counter um_counter;
-/* factors: states x pixels, each of unit sum; borrowed. Memory states*pixels*8 bytes. */
-UM_CHECK um_status um_counter_create(um_context *ctx, int64_t states, int64_t pixels,
-                                     const float *factors, uint64_t seed, um_counter **out);
-void um_counter_free(um_context *ctx, um_counter *counter);
-/* Noise-free pattern: mean[q] = sum_s expected[s] * factors[s][q]. */
-void um_counter_mean(const um_counter *counter, const float *expected, double *mean);
-/* counts: pixels values; mean: scratch of the same length. */
-void um_counter_draw(const um_counter *counter, int64_t position, const float *expected,
-                     uint32_t *counts, double *mean);
+
+/* Refuses scenes that are not what scene.h says. */
+UM_CHECK um_status um_scene_check(um_context *ctx, const um_scene *scene);
 
 #endif

@@ -272,9 +272,29 @@ static void test_no_overflow(void **state)
     free(data);
 }
 
+static void many_random_words_are_the_single_ones(void **state)
+{
+    (void)state;
+    enum { BATCHES = 3, LANES = UM_RANDOM_LANES };
+    const um_random random = {0x123456789abcdefULL, 7};
+    const uint64_t first = 0xfffffff5ULL; /* counters pass 32 bits */
+    for (int isa = UM_ISA_SCALAR; isa <= (int)best_isa(); isa++) {
+        uint32_t words[BATCHES * 4 * LANES];
+        um_pixel_kernels_get((um_isa)isa)->random_words(random.seed, random.stream, first, BATCHES, words);
+        for (uint64_t i = 0; i < BATCHES * LANES; i++) {
+            uint32_t single[4];
+            um_random_words(random, first + i, single);
+            for (uint64_t j = 0; j < 4; j++) {
+                assert_int_equal(words[(i / LANES * 4 + j) * LANES + i % LANES], single[j]);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_random_words_are_the_single_ones),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_sums_of_a_pattern),
         cmocka_unit_test(test_filters),

@@ -41,12 +41,14 @@ static char *in_folder(const char *name)
 }
 
 /* Simulates to .npy and .npz, takes both back, and leaves no file. */
-static void simulate(um_context *ctx, const um_simulation *sim, um_array **scan, um_model **truth)
+static void simulate(um_context *ctx, const um_simulation *sim, const um_instrument *instrument,
+                     um_array **scan, um_model **truth)
 {
     char *scan_path = in_folder("scan.npy");
     char *truth_path = in_folder("truth.npz");
-    assert_int_equal(um_simulate(ctx, sim, scan_path, truth_path, false), UM_OK);
-    assert_int_equal(um_simulate(ctx, sim, scan_path, truth_path, false), UM_ERROR_EXISTS);
+    const um_scene_files files = {.scan = scan_path, .truth = truth_path};
+    assert_int_equal(um_simulate(ctx, sim, instrument, &files), UM_OK);
+    assert_int_equal(um_simulate(ctx, sim, instrument, &files), UM_ERROR_EXISTS);
     um_context_set_memory(ctx, 0); /* a small budget was for the simulation */
     assert_int_equal(um_array_read(ctx, scan_path, scan), UM_OK);
     if (truth != NULL) {
@@ -75,8 +77,14 @@ static um_simulation small_simulation(void)
     sim.ky = 24;
     sim.kx = 32;
     sim.states = 4;
-    sim.counts = 800.0;
     return sim;
+}
+
+static um_instrument instrument_of(double counts)
+{
+    um_instrument instrument = um_instrument_defaults();
+    instrument.counts = counts;
+    return instrument;
 }
 
 static void bytes_depend_on_neither_threads_nor_memory(void **state)
@@ -86,6 +94,7 @@ static void bytes_depend_on_neither_threads_nor_memory(void **state)
     um_array *scans[4] = {NULL};
     um_context *contexts[4];
     um_simulation sim = small_simulation();
+    const um_instrument instrument = instrument_of(800.0);
     sim.ny = 120; /* several blocks */
     sim.nx = 100;
     for (int i = 0; i < 4; i++) {
@@ -93,7 +102,7 @@ static void bytes_depend_on_neither_threads_nor_memory(void **state)
         if (i == 3) {
             um_context_set_memory(contexts[i], 3000000);
         }
-        simulate(contexts[i], &sim, &scans[i], NULL);
+        simulate(contexts[i], &sim, &instrument, &scans[i], NULL);
         assert_int_equal(um_array_size(scans[i]), 120 * 100 * 24 * 32);
     }
     for (int i = 1; i < 4; i++) {
@@ -101,7 +110,7 @@ static void bytes_depend_on_neither_threads_nor_memory(void **state)
     }
     um_context_set_seed(contexts[0], 10);
     um_array *other = NULL;
-    simulate(contexts[0], &sim, &other, NULL);
+    simulate(contexts[0], &sim, &instrument, &other, NULL);
     assert_memory_not_equal(scans[0]->data, other->data, 2 * (size_t)um_array_size(other));
     um_array_free(other);
     for (int i = 0; i < 4; i++) {
@@ -117,15 +126,16 @@ static void truth_is_the_noise_free_scan(void **state)
     (void)state;
     um_context *ctx = new_context(2);
     um_simulation sim = small_simulation();
-    sim.noise = false;
-    sim.dtype = UM_F32;
+    um_instrument instrument = instrument_of(0.0);
+    instrument.noise = false;
+    instrument.dtype = UM_F32;
     const double doses[] = {800.0, 2400.0, 0.0};
     double sums[3];
     for (int d = 0; d < 3; d++) {
         um_array *scan = NULL;
         um_model *truth = NULL;
-        sim.counts = doses[d];
-        simulate(ctx, &sim, &scan, &truth);
+        instrument.counts = doses[d];
+        simulate(ctx, &sim, &instrument, &scan, &truth);
         const float *w = um_model_loadings(truth);
         const float *h = um_model_factors(truth);
         const um_array *labels = um_model_array(truth, "labels");
@@ -177,12 +187,12 @@ static void given_patterns_keep_their_relative_intensity(void **state)
     sim.layout = UM_LAYOUT_LABELS;
     sim.labels = labels;
     sim.border_px = 0.0;
-    sim.noise = false;
-    sim.counts = 100.0;
+    um_instrument instrument = instrument_of(100.0);
+    instrument.noise = false;
     sim.keep_intensities = true;
     um_array *scan = NULL;
     um_model *truth = NULL;
-    simulate(ctx, &sim, &scan, &truth);
+    simulate(ctx, &sim, &instrument, &scan, &truth);
     const uint16_t *values = scan->data;
     /* Sums 2 and 6, mean 4: 50 and 150 counts. */
     const uint16_t expected[12] = {25, 0, 0, 0, 0, 25, 0, 75, 75, 0, 0, 0};
@@ -196,15 +206,15 @@ static void given_patterns_keep_their_relative_intensity(void **state)
     um_model_free(truth);
     /* Without it every state has the counts asked for. */
     sim.keep_intensities = false;
-    simulate(ctx, &sim, &scan, NULL);
+    simulate(ctx, &sim, &instrument, &scan, NULL);
     const uint16_t equal[12] = {50, 0, 0, 0, 0, 50, 0, 50, 50, 0, 0, 0};
     assert_memory_equal(scan->data, equal, sizeof equal);
     um_array_free(scan);
     sim.keep_intensities = true;
     /* What a byte cannot hold becomes its largest value. */
-    sim.counts = 600.0;
-    sim.dtype = UM_U8;
-    simulate(ctx, &sim, &scan, NULL);
+    instrument.counts = 600.0;
+    instrument.dtype = UM_U8;
+    simulate(ctx, &sim, &instrument, &scan, NULL);
     assert_int_equal(((uint8_t *)scan->data)[6 + 1], 255);
     assert_int_equal(((uint8_t *)scan->data)[0], 150);
     um_array_free(scan);
@@ -219,27 +229,29 @@ static void nonsense_is_refused_and_leaves_nothing(void **state)
     char *truth = in_folder("truth.npz");
     float patterns[3] = {1.0F, -0.5F, 2.0F};
     um_simulation sim = small_simulation();
-    sim.dtype = UM_I16;
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_UNSUPPORTED);
-    sim.dtype = UM_U16;
+    um_instrument instrument = instrument_of(800.0);
+    const um_scene_files files = {.scan = scan, .truth = truth};
+    instrument.dtype = UM_I16;
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_UNSUPPORTED);
+    instrument.dtype = UM_U16;
     sim.border_px = NAN;
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_ARGUMENT);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_ARGUMENT);
     sim.border_px = 1.0;
     sim.ny = INT64_MAX / 2;
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_ARGUMENT);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_ARGUMENT);
     sim.ny = 4;
     sim.patterns = patterns;
     sim.states = 1;
     sim.ky = 1;
     sim.kx = 3;
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_VALUE);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_VALUE);
     patterns[1] = NAN;
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_VALUE);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_VALUE);
     memset(patterns, 0, sizeof patterns);
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_ERROR_VALUE);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_ERROR_VALUE);
     patterns[0] = 1.0F;
     um_context_cancel(ctx);
-    assert_int_equal(um_simulate(ctx, &sim, scan, truth, false), UM_CANCELLED);
+    assert_int_equal(um_simulate(ctx, &sim, &instrument, &files), UM_CANCELLED);
     assert_int_equal(um_context_memory_in_use(ctx), 0);
     assert_int_not_equal(access(scan, F_OK), 0); /* the folder is removed only when it is empty */
     free(scan);
