@@ -369,6 +369,43 @@ static void test_memory_budget_is_kept(void **state)
     um_context_set_memory(*state, before);
 }
 
+/* docs/specimens.md has the row of every parameter, below the heading of its kind. */
+static void test_documents_have_every_parameter(void **state)
+{
+    (void)state;
+    static char page[1 << 16];
+    char path[1024], row[1024], range[128];
+    const char *root = getenv("UNMIX_SOURCE_ROOT");
+    if (root == NULL) {
+        skip();
+    }
+    snprintf(path, sizeof path, "%s/docs/specimens.md", root);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    page[fread(page, 1, sizeof page - 1, file)] = '\0';
+    assert_int_equal(fclose(file), 0);
+    const um_specimen_kind *kind = NULL;
+    for (size_t k = 0; (kind = um_specimen_kind_at(k)) != NULL; k++) {
+        snprintf(row, sizeof row, "\n## %s\n", kind->name);
+        const char *at = strstr(page, row);
+        assert_non_null(at);
+        for (size_t i = 0; i < kind->parameters; i++) {
+            const um_specimen_parameter *p = &kind->parameter[i];
+            range[0] = '\0';
+            if (p->type == UM_PARAMETER_INTEGER || p->type == UM_PARAMETER_REAL) {
+                snprintf(range, sizeof range, "%g .. %g", p->low, p->high);
+                snprintf(row, sizeof row, "\n| `%s` | %s | %s | %s | %s |\n", p->name, p->preset, p->unit, range, p->help);
+            } else {
+                snprintf(row, sizeof row, "\n| `%s` | %s | %s | ", p->name, p->preset, p->unit);
+            }
+            at = strstr(at, row);
+            if (at == NULL) {
+                fail_msg("docs/specimens.md, %s: missing or out of order: %s", kind->name, row);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +421,7 @@ int main(void)
         T(test_bunge_angles_make_the_orientation_again),
         T(test_bad_parameters_are_refused),
         T(test_memory_budget_is_kept),
+        T(test_documents_have_every_parameter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
