@@ -221,6 +221,39 @@ static void given_patterns_keep_their_relative_intensity(void **state)
     um_context_free(ctx);
 }
 
+/* Without noise every value is known: afterglow adds half of the position before, and the dose is a factor. */
+static void afterglow_and_dose_are_what_they_say(void **state)
+{
+    (void)state;
+    um_context *ctx = new_context(2);
+    const float patterns[2 * 2] = {1, 0, 0, 1};
+    const int32_t labels[3] = {0, 1, 1};
+    um_simulation sim = um_simulation_defaults();
+    sim.patterns = patterns;
+    sim.states = 2;
+    sim.ky = 1;
+    sim.kx = 2;
+    sim.ny = 1;
+    sim.nx = 3;
+    sim.layout = UM_LAYOUT_LABELS;
+    sim.labels = labels;
+    sim.border_px = 0.0;
+    for (int dose = 100; dose <= 200; dose += 100) {
+        um_instrument instrument = instrument_of(dose);
+        instrument.noise = false;
+        instrument.dtype = UM_F32;
+        instrument.afterglow = 0.5;
+        const double expected[6] = {1.0, 0.0, 0.5, 1.0, 0.25, 1.5};
+        um_array *scan = NULL;
+        simulate(ctx, &sim, &instrument, &scan, NULL);
+        for (int i = 0; i < 6; i++) {
+            assert_true(fabs(um_array_get(scan, i) - dose * expected[i]) < 1e-3);
+        }
+        um_array_free(scan);
+    }
+    um_context_free(ctx);
+}
+
 static void nonsense_is_refused_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -265,6 +298,7 @@ int main(void)
         cmocka_unit_test(bytes_depend_on_neither_threads_nor_memory),
         cmocka_unit_test(truth_is_the_noise_free_scan),
         cmocka_unit_test(given_patterns_keep_their_relative_intensity),
+        cmocka_unit_test(afterglow_and_dose_are_what_they_say),
         cmocka_unit_test(nonsense_is_refused_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
