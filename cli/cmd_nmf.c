@@ -20,8 +20,11 @@ static const cli_option options[] = {
              "found without reading."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T",
      .help = "Stop when the projected gradient has fallen to T of that of the empty model; "
-             "default 1e-5 or, with Poisson weights, as soon as what can still be gained is less "
-             "than fitting noise gains."},
+             "default 1e-5."},
+    {.name = "stop", .kind = CLI_CHOICE, .value = "auto|floor|tolerance", .preset = "auto",
+     .help = "What ends the fit: floor = what can still be gained is less than fitting noise gains "
+             "(Poisson weights), with few reads; tolerance = --tolerance alone; auto = floor, but "
+             "tolerance for scans of up to 10^8 values and with --tolerance."},
     {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .help = "Stop after N passes in any case; default 500."},
     {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",
@@ -54,6 +57,7 @@ static um_status read_options(cli *c, nmf_job *job)
     o->weights = (um_weights)cli_choice(c, "weights");
     o->normalize = (um_normalize)cli_choice(c, "normalize");
     o->checkpoint_seconds = cli_real(c, "checkpoint-seconds");
+    o->stop = (um_stop)cli_choice(c, "stop");
     o->resume = cli_given(c, "resume");
     if (cli_given(c, "tolerance")) {
         o->tolerance = cli_real(c, "tolerance");
@@ -85,6 +89,9 @@ static um_status read_options(cli *c, nmf_job *job)
     }
     if (job->runs > 1 && o->start == UM_START_FILE) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--runs: every run from one file is the same");
+    }
+    if (o->stop == UM_STOP_FLOOR && (o->start != UM_START_AUTO || job->runs > 1)) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--stop floor is for a single run with --start auto");
     }
     if (cli_given(c, "no-checkpoint") && (o->resume || cli_given(c, "checkpoint"))) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--no-checkpoint excludes --resume and --checkpoint");

@@ -173,6 +173,8 @@ static json_t *facts_json(const nmf_job *job)
         json_object_set_new(object, "floor", cli_json_real(r->floor));
         json_object_set_new(object, "lower_bound", cli_json_real(r->lower_bound));
         json_object_set_new(object, "remaining", cli_json_real(r->remaining));
+        json_object_set_new(object, "stop",
+                            json_string(r->stop == UM_STOP_FLOOR ? "floor" : "tolerance"));
         json_object_set_new(object, "stopped", json_string(r->stopped));
     }
     if (object != NULL && r->more_reads != NULL) {

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" 
 import engine_reference  # noqa: E402
 from engine_reference import engine_scans  # noqa: E402
 
-COLUMNS = (("kind", "{}"), ("seed", "{}"), ("reads", "{:.2f}"), ("passes", "{:.0f}"), ("seconds", "{:.2f}"),
+COLUMNS = (("kind", "{}"), ("seed", "{}"), ("reads", "{:.2f}"), ("visits", "{:.2f}"), ("passes", "{:.0f}"), ("seconds", "{:.2f}"),
            ("excess_of_floor", "{:.4f}"), ("worst_to_best", "{:.4f}"), ("nearest", "{:.4f}"), ("subspace", "{:.4f}"),
            ("rare_to_truth", "{:.3f}"), ("best_rare_to_truth", "{:.3f}"), ("worst_to_truth", "{:.3f}"),
            ("detectable", "{:.2f}"), ("reported_off", "{:.0e}"))
@@ -72,7 +72,7 @@ def show(row):
 
 def summary(kind, rows):
     count = len(rows)
-    print(f"{kind}: of {count} seeds: reads <= 3.1 {sum(r['reads'] <= 3.1 for r in rows)}, "
+    print(f"{kind}: of {count} seeds: visits <= 3.1 {sum(r['visits'] <= 3.1 for r in rows)}, "
           f"excess <= floor {sum(r['excess_of_floor'] <= 1 for r in rows)}, "
           f"worst component >= 0.99 {sum(r['worst_to_best'] >= 0.99 for r in rows)} "
           f"(nearest {sum((r['nearest'] or 0) >= 0.99 for r in rows)}, "

@@ -66,6 +66,16 @@ typedef enum um_start {
     UM_START_FILE
 } um_start;
 
+/* What ends a fit. The floor is told by Poisson weights: once another pass would gain less than a tenth of what
+ * fitting noise gains, k (1/N + 1/M). It needs UM_START_AUTO; without weights there is none, and the tolerance
+ * ends the fit. */
+typedef enum um_stop {
+    UM_STOP_AUTO,     /* the floor, but the tolerance where one is given or the scan is small: at most 10^8
+                         values */
+    UM_STOP_FLOOR,    /* the floor, or the tolerance when it is reached before, for a scan of any size */
+    UM_STOP_TOLERANCE /* the tolerance of the KKT residual alone */
+} um_stop;
+
 typedef enum um_normalize { UM_NORMALIZE_SUM, UM_NORMALIZE_MAX, UM_NORMALIZE_NORM } um_normalize;
 
 struct um_nmf_options {
@@ -76,9 +86,8 @@ struct um_nmf_options {
                                 From both, the first passes are plain coordinate descent (one sweep
                                 each, not extrapolated), which ends in the minimum nearest to them */
     um_normalize normalize;
-    double tolerance;        /* of the KKT residual, see um_nmf_result; negative (the default) = 1e-5,
-                                or, with Poisson weights, as soon as what can still be gained is below
-                                a tenth of the statistical floor */
+    double tolerance;        /* of the KKT residual, see um_nmf_result; negative (the default) = 1e-5 */
+    um_stop stop;
     int64_t max_passes;
     const char *checkpoint;  /* path of the checkpoint file, or NULL. It stays after success: the caller
                                 removes it once the result is saved */
@@ -114,7 +123,8 @@ typedef struct um_nmf_result {
     double remaining;        /* estimate of the relative decrease that more passes would bring, or NaN */
     um_sums *sums;           /* when the options had none; the caller may take them (and set NULL) */
     double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
-    const char *stopped;     /* why, in words */
+    um_stop stop;            /* what was to end the fit: UM_STOP_FLOOR or UM_STOP_TOLERANCE */
+    const char *stopped;     /* why it ended, in words */
     const char *more_reads;  /* why a second read for the subspace was made, or NULL */
     double seconds;
 } um_nmf_result;

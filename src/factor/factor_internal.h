@@ -114,9 +114,10 @@ typedef struct um_subspace {
     size_t nearest;     /* rows that make a vertex of the separable start; 0 = 20 */
     const char *reason; /* why more than one full read was made, or NULL */
 } um_subspace;
-/* A scan that is read in a second or stays in memory anyway: certainty is worth more there than passes. Told by
- * its size alone, because results must not depend on the budget. */
-bool um_nmf_is_small(const um_scaled *scaled);
+/* Whether reads are to be few: not of a scan that is read in a second or stays in memory anyway, where certainty
+ * is worth more. Told by its size, because results must not depend on the budget, or by the user. */
+bool um_nmf_saves_reads(const um_scaled *scaled, const um_nmf_options *options);
+um_stop um_nmf_stop_rule(const um_scaled *scaled, const um_nmf_options *options);
 typedef enum um_subspace_purpose {
     UM_SUBSPACE_RESULT,   /* singular values that people read: until they are stable */
     UM_SUBSPACE_START,    /* values in the noise need not settle */

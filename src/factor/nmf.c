@@ -27,6 +27,9 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
         return um_fail(s->ctx, UM_ERROR_ARGUMENT,
                        "the tolerance must be a number and at least one pass is needed");
     }
+    if (options->stop == UM_STOP_FLOOR && options->start != UM_START_AUTO) {
+        return um_fail(s->ctx, UM_ERROR_ARGUMENT, "a stop at the floor needs the automatic start");
+    }
     if (s->sums->negative > 0) {
         return um_fail(s->ctx, UM_ERROR_VALUE,
                        "%lld values are negative (least %g): NMF needs non-negative data; pass "
@@ -68,7 +71,7 @@ static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspac
     bool few = options->start == UM_START_AUTO;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
     um_subspace_purpose purpose =
-        few && !um_nmf_is_small(s) ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START;
+        um_nmf_saves_reads(s, options) ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START;
     UM_TRY(um_subspace_find(s, k, -1, 0, purpose, subspace));
     r->passes += subspace->passes;
     r->more_reads = subspace->reason;
@@ -91,7 +94,8 @@ static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspac
     return UM_OK;
 }
 
-static void fill_result(const um_scaled *s, const um_nmf_state *state, const um_subspace *subspace,
+static void fill_result(const um_scaled *s, const um_nmf_options *options,
+                        const um_nmf_state *state, const um_subspace *subspace,
                         const um_residual *residual, um_nmf_result *r)
 {
     r->iterations = state->passes;
@@ -99,6 +103,7 @@ static void fill_result(const um_scaled *s, const um_nmf_state *state, const um_
     r->kkt = state->kkt;
     r->weighted = s->weighted;
     r->floor = um_nmf_floor(s, state->k);
+    r->stop = um_nmf_stop_rule(s, options);
     if (r->stopped == NULL) {
         r->stopped = "the largest number of passes is reached";
     }
@@ -144,7 +149,7 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     if (status == UM_OK) {
         r->virtual_map = residual.virtual_map;
         residual.virtual_map = NULL;
-        fill_result(s, &state, &subspace, &residual, r);
+        fill_result(s, options, &state, &subspace, &residual, r);
         status = um_nmf_finish(s, options, &state, &subspace, &residual, r);
     }
     um_residual_free(&residual);

@@ -12,7 +12,7 @@ static void fill_key(const um_scaled *s, const um_nmf_options *options, double k
 {
     uint64_t seed = um_context_seed(s->ctx);
     const double values[KEYS] = {
-        2, /* version of this layout */
+        3, /* version of this layout */
         (double)s->n,
         (double)s->m,
         (double)options->k,
@@ -27,7 +27,7 @@ static void fill_key(const um_scaled *s, const um_nmf_options *options, double k
         (double)s->columns,
         options->tolerance,
         (double)um_context_isa(s->ctx),
-        0,
+        (double)um_nmf_saves_reads(s, options) + 2 * (double)um_nmf_stop_rule(s, options),
     };
     memcpy(key, values, sizeof values);
 }
@@ -100,6 +100,15 @@ static um_status read_part(um_scaled *s, const char *path, const char *name, um_
     return status;
 }
 
+static bool same_key(const double a[KEYS], const double b[KEYS])
+{
+    bool same = true;
+    for (int i = 0; i < KEYS; i++) {
+        same = same && a[i] == b[i];
+    }
+    return same;
+}
+
 um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
                                  bool *found)
 {
@@ -112,7 +121,7 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     double wanted[KEYS];
     fill_key(s, options, wanted);
     UM_TRY(read_part(s, path, "key", UM_F64, KEYS, KEYS, key, NULL));
-    if (memcmp(key, wanted, sizeof key) != 0) {
+    if (!same_key(key, wanted)) {
         return um_fail(
             s->ctx, UM_ERROR_ARGUMENT,
             "%s: the checkpoint is of other data, options or CPU: run without --resume, or "

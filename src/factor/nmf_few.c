@@ -25,10 +25,20 @@ double um_nmf_floor(const um_scaled *s, size_t k)
     return s->weighted ? (double)k * (1 / (double)s->noisy_rows + 1 / (double)s->noisy_columns) : 0;
 }
 
-bool um_nmf_is_small(const um_scaled *s)
+bool um_nmf_saves_reads(const um_scaled *s, const um_nmf_options *options)
 {
-    const double most_values = 1e8;
-    return (double)s->n * (double)s->m <= most_values;
+    const double small_scan = 1e8; /* values */
+    bool large = (double)s->n * (double)s->m > small_scan;
+    return options->start == UM_START_AUTO &&
+           (options->stop == UM_STOP_FLOOR || (options->stop == UM_STOP_AUTO && large));
+}
+
+um_stop um_nmf_stop_rule(const um_scaled *s, const um_nmf_options *options)
+{
+    bool forced = options->stop == UM_STOP_FLOOR;
+    return s->weighted && um_nmf_saves_reads(s, options) && (forced || options->tolerance < 0)
+               ? UM_STOP_FLOOR
+               : UM_STOP_TOLERANCE;
 }
 
 /* -2<B,H> + <G,HH'>: the objective but for ||X'||^2. H is k x m, f64. */
@@ -162,14 +172,14 @@ static void go_to_safe_step(const um_scaled *s, um_nmf_state *state)
 static bool is_enough(const um_scaled *s, const um_nmf_options *options, const um_nmf_state *state,
                       um_nmf_result *r)
 {
-    bool by_user = options->tolerance >= 0;
-    double tolerance = by_user ? options->tolerance : UM_NMF_TOLERANCE;
+    double tolerance = options->tolerance >= 0 ? options->tolerance : UM_NMF_TOLERANCE;
     if (state->kkt <= tolerance) {
         r->stopped = "the projected gradient is within the tolerance";
         return true;
     }
     r->remaining = AHEAD * state->gain;
-    if (!by_user && !um_nmf_is_small(s) && s->weighted && r->remaining < ENOUGH * um_nmf_floor(s, state->k)) {
+    if (um_nmf_stop_rule(s, options) == UM_STOP_FLOOR &&
+        r->remaining < ENOUGH * um_nmf_floor(s, state->k)) {
         r->stopped = "what could still be gained is below the statistical floor";
         return true;
     }

@@ -122,6 +122,7 @@ static void fit_table(um_html *html, const um_facts *f)
     number_row(html, "Projected gradient (KKT), relative", um_facts_number(f, "kkt"), 2, "");
     number_row(html, "Iterations", um_facts_number(f, "iterations"), 6, "");
     number_row(html, "Passes", um_facts_number(f, "passes"), 6, "");
+    text_row(html, "To be ended by the", um_facts_text(f, "stop"));
     text_row(html, "Stopped because", um_facts_text(f, "stopped"));
     text_row(html, "Second read for the subspace", um_facts_text(f, "more_reads"));
     number_row(html, "Lower bound of the weighted error (singular values)",

@@ -140,7 +140,7 @@ def judge(problem, known, path, report):
     equal = [one[2] for one in known if one[0] - least <= 0.01 * problem.floor * least and one[1] is not w]
     to_truth, to_best = cosines(h, problem.answer.H), cosines(h, best_h)
     return {
-        "reads": report["reads"], "passes": report["passes"], "seconds": report["seconds"],
+        "reads": report["reads"], "visits": report["visits"], "passes": report["passes"], "seconds": report["seconds"],
         "converged": report["converged"], "objective": objective, "best": least,
         "reported": report["weighted_error"] ** 2,
         "excess": objective / least - 1, "excess_of_floor": (objective / least - 1) / problem.floor,

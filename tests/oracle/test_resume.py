@@ -34,10 +34,10 @@ def members(path):
         return arrays["factors"].tobytes(), arrays["loadings"].tobytes()
 
 
-def interrupt(unmix, scan, out, lines, how, *options, delay=0.0):
+def interrupt(unmix, scan, out, lines, how, *options, delay=0.0, base=OPTIONS):
     """Starts nmf and sends the signal so many lines of progress later; the exit status."""
     process = subprocess.Popen(
-        [unmix.path, "nmf", str(scan), "-o", str(out), *OPTIONS, *options, "--progress", "json"],
+        [unmix.path, "nmf", str(scan), "-o", str(out), *base, *options, "--progress", "json"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for _ in range(lines):
         process.stderr.readline()
@@ -61,6 +61,38 @@ def test_killed_at_any_moment(unmix, scan, undisturbed, tmp_path, seed):
     assert done.returncode == 0, done.stderr
     assert members(out) == (factors, loadings)
     assert [path.name for path in tmp_path.iterdir()] == ["r.npz"]
+
+
+# The fit in few reads: a sample, fused reads, low-rank fits, exact passes with corrected fits between them.
+FEW_READS = ["-k", "5", "--checkpoint-seconds", "0", "--stop", "floor", "--tolerance", "1e-12", "--max-passes", "8",
+             "--seed", "3", "--no-report"]
+
+
+def kill_few_reads(unmix, scan, folder, seeds):
+    """Killed once at a random moment, then resumed: the identical result."""
+    whole = folder / "whole.npz"
+    done = unmix.run("nmf", scan, "-o", whole, *FEW_READS, "--progress", "json")
+    assert done.returncode == 0, done.stderr
+    total = len(done.stderr.splitlines())
+    for seed in seeds:
+        moments = random.Random(seed)
+        out = folder / f"r{seed}.npz"
+        assert interrupt(unmix, scan, out, moments.randrange(1, total - 2), signal.SIGKILL, base=FEW_READS,
+                         delay=moments.uniform(0, 0.005)) == -signal.SIGKILL
+        assert not out.exists()
+        done = unmix.run("nmf", scan, "-o", out, *FEW_READS, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert members(out) == members(whole), f"seed {seed}"
+
+
+def test_few_reads_killed_at_any_moment(unmix, scan, tmp_path):
+    kill_few_reads(unmix, scan, tmp_path, range(3))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_few_reads_killed_twenty_times(unmix, scan, tmp_path):
+    kill_few_reads(unmix, scan, tmp_path, range(100, 120))
 
 
 def test_resume_really_goes_on(unmix, scan, undisturbed, tmp_path):
