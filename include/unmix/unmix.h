@@ -14,6 +14,7 @@
 #include "unmix/report.h"
 #include "unmix/scene.h"
 #include "unmix/simulate.h"
+#include "unmix/specimen.h"
 #include "unmix/verify.h"
 
 #endif

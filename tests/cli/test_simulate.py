@@ -118,3 +118,76 @@ def test_outputs_are_not_replaced_without_force(unmix, tmp_path):
     line = unmix.fails("simulate", "-o", tmp_path / "y.hspy", "--truth", tmp_path / "y.hspy", *options,
                        status=2)
     assert "two names" in line
+
+
+KINDS = ["nanowire", "precipitates", "nanoparticles", "polycrystal", "glass", "empty"]
+
+
+def test_list_shows_every_specimen(unmix):
+    listed = unmix("simulate", "--list")["specimens"]
+    assert [one["name"] for one in listed] == KINDS
+    for kind in KINDS:
+        names = {one["name"] for one in unmix("simulate", kind, "--list")["parameters"]}
+        assert {"ny", "nx", "step_nm", "ky", "kx", "pixel_per_A", "precession_mrad"} <= names
+    assert "bend_mrad" in unmix.run("simulate", "nanowire", "--list").stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_specimens_have_a_truth_that_scores_itself(unmix, tmp_path, kind):
+    scan, truth = tmp_path / "s.npy", tmp_path / "t.npz"
+    made = unmix("simulate", kind, "-o", scan, "--truth", truth, "--size", "10x14", "--pattern-size", "48x48",
+                 "--counts", 2000, "--dtype", "f32", "--no-noise")
+    assert made["specimen"] == kind and made["shape"] == [10, 14, 48, 48]
+    data = numpy.load(scan).astype(float)
+    assert data.shape == (10, 14, 48, 48) and (data >= 0).all()
+    totals = data.sum(axis=(2, 3))
+    assert (totals <= 2000 * (1 + 1e-5)).all() and totals.min() > 200
+    with numpy.load(truth) as file:
+        fractions = file["fractions"]
+        assert fractions.shape == (10, 14, made["states"]) and abs(fractions.sum(axis=2) - 1).max() < 1e-6
+        assert (fractions.argmax(axis=2) == file["labels"]).mean() > 0.99
+    assert unmix("score", truth, truth)["label_accuracy"] > 0.9
+
+
+def test_a_spec_holds_specimen_and_instrument(unmix, tmp_path):
+    spec = tmp_path / "wire.ini"
+    spec.write_text("[specimen]\nkind = nanowire\nny = 6\nnx = 9\nky = 40\nkx = 40\nbend_mrad = 10\n"
+                    "[instrument]\ncounts = 500\ndtype = u8\nafterglow = 0.2\nread-noise = 1.5\noffset = 4\n"
+                    "hot = 0.01\ndead = 0.01\ndescan = 1,0,0,-2\ndescan-jitter = 0.3\nspread = 0.6\nprobe = 6\n"
+                    "inelastic = 0.2\nbits = 7\n")
+    options = ["--set", "ny=6", "--set", "nx=9", "--pattern-size", "40x40", "--set", "bend_mrad=10", "--counts", 500,
+               "--dtype", "u8", "--afterglow", 0.2, "--read-noise", 1.5, "--offset", 4, "--hot", 0.01, "--dead", 0.01,
+               "--descan", "1,0,0,-2", "--descan-jitter", 0.3, "--spread", 0.6, "--probe", 6, "--inelastic", 0.2,
+               "--bits", 7]
+    unmix("simulate", spec, "-o", tmp_path / "a.npy", "--threads", 1)
+    for threads in (1, 2, 3):
+        unmix("simulate", "nanowire", "-o", tmp_path / "b.npy", *options, "--threads", threads, "--force")
+        assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    assert numpy.load(tmp_path / "a.npy").max() <= 127
+
+
+def test_dead_pixels_and_descan_are_those_of_the_truth(unmix, tmp_path):
+    scan, truth = tmp_path / "s.npy", tmp_path / "t.npz"
+    unmix("simulate", "empty", "-o", scan, "--truth", truth, "--size", "9x11", "--pattern-size", "64x64", "--dead", 0.02,
+          "--hot", 0.01, "--hot-counts", 500, "--descan", "4,0,0,-6", "--counts", 1e5, "--dtype", "u32")
+    data = numpy.load(scan).astype(float)
+    with numpy.load(truth) as file:
+        map_of, shift = file["hot_pixels"], file["descan"]
+    assert (map_of == -1).any() and (data[:, :, map_of == -1] == 0).all()
+    assert data[:, :, map_of > 0].mean() > 400
+    data[:, :, map_of != 0] = 0
+    ky = numpy.arange(64)[:, None]
+    middle = (data * ky).sum(axis=(2, 3)) / data.sum(axis=(2, 3))
+    assert numpy.polyfit(shift[:, :, 0].ravel(), middle.ravel(), 1)[0] == pytest.approx(1, abs=0.25)
+    assert shift[:, :, 0].max() - shift[:, :, 0].min() == pytest.approx(4, rel=0.2)
+    assert shift[:, :, 1].max() - shift[:, :, 1].min() == pytest.approx(6, rel=0.2)
+
+
+@pytest.mark.parametrize("words, line", [
+    (["nanowire", "--set", "bnd=1"], "bnd"), (["nanowire", "--set", "bend_mrad=much"], "much"),
+    (["nanowire", "--set", "bend_mrad"], "NAME=VALUE"), (["nanowire", "--layout", "discs"], "--layout is for layouts"),
+    (["--set", "nx=5"], "--set is for specimens"), (["nanowire", "--descan", "1,2"], "descan"),
+    (["nanowire", "--bits", 12, "--dtype", "u8"], "bits")])
+def test_specimens_refuse_in_a_line(unmix, tmp_path, words, line):
+    assert line in unmix.fails("simulate", *words, "-o", tmp_path / "s.npy", status=2)
+    assert not (tmp_path / "s.npy").exists()
