@@ -72,7 +72,11 @@ if [ "$tier" != short ]; then
     if compgen -G 'tests/oracle/test_*.py' >/dev/null; then
         python oracles "$here/build-check/unmix" tests/oracle -m 'not long'
     fi
-    units valgrind build-check --suite unit --timeout-multiplier 20 --wrapper \
+    slow=(--no-suite slow-in-valgrind)
+    if [ "$tier" = long ]; then
+        slow=()
+    fi
+    units valgrind build-check --suite unit "${slow[@]}" --timeout-multiplier 20 --wrapper \
         "valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$here/tests/valgrind.supp"
 
     export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99

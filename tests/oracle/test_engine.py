@@ -23,7 +23,9 @@ def measure(unmix, kind, seed, folder, thorough):
     return problem, engine_reference.judge(problem, known, folder / "result.npz", report)
 
 
-@pytest.mark.parametrize("kind", engine_scans.KINDS)
+# The references of D3 alone take two minutes.
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.long if kind == "D3" else ())
+                                  for kind in engine_scans.KINDS])
 def test_one_scan_of_each_kind(unmix, kind, tmp_path):
     problem, row = measure(unmix, kind, 1, tmp_path, thorough=False)
     assert abs(row["reported"] / row["objective"] - 1) < 1e-5
