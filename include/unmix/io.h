@@ -100,6 +100,9 @@ UM_CHECK UM_API um_status um_sink_create(um_context *ctx, const char *path,
                                          const um_sink_spec *spec, um_sink **out);
 UM_CHECK UM_API um_status um_sink_write(um_sink *sink, um_rect rect, const void *patterns);
 UM_CHECK UM_API um_status um_sink_commit(um_sink *sink);
+/* Optional, before um_sink_commit(): brings all that was written to PATH.part and closes it, so that a full disk is told
+ * before another file that belongs to the scan gets its name. */
+UM_CHECK UM_API um_status um_sink_finish(um_sink *sink);
 UM_API void um_sink_free(um_sink *sink);
 
 /* ---- small arrays --------------------------------------------------------------------------- */

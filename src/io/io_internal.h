@@ -89,7 +89,7 @@ struct um_sink {
     const um_sink_ops *ops;
     void *state;
     int64_t positions_written;
-    bool finished, committed;
+    bool finished, complete, committed; /* tried to, did, and got its name */
 };
 
 typedef struct um_sink_format {

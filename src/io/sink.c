@@ -81,7 +81,7 @@ um_status um_sink_write(um_sink *sink, um_rect rect, const void *patterns)
     return UM_OK;
 }
 
-um_status um_sink_commit(um_sink *sink)
+um_status um_sink_finish(um_sink *sink)
 {
     int64_t positions = sink->shape.ny * sink->shape.nx;
     if (sink->finished || sink->positions_written != positions) {
@@ -90,6 +90,15 @@ um_status um_sink_commit(um_sink *sink)
     }
     sink->finished = true;
     UM_TRY(sink->ops->finish(sink));
+    sink->complete = true;
+    return UM_OK;
+}
+
+um_status um_sink_commit(um_sink *sink)
+{
+    if (!sink->complete) {
+        UM_TRY(um_sink_finish(sink));
+    }
     UM_TRY(um_part_commit(sink->ctx, sink->part, sink->path));
     sink->committed = true;
     return UM_OK;

@@ -236,6 +236,9 @@ static um_status run(job *j, const um_instrument *instrument)
     um_status status = write_scan(j);
     stop_workers(j);
     um_counter_free(j->ctx, j->counter);
+    if (status == UM_OK) {
+        status = um_sink_finish(j->sink);
+    }
     if (status == UM_OK && j->files->truth != NULL) {
         status = write_truth(j);
     }

@@ -32,3 +32,22 @@ def test_a_full_disk_is_told(unmix, tmp_path, command, room):
     assert "o.hspy: HDF5 cannot write" in done.stderr and "No space left on device" in done.stderr
     assert done.stdout == "", "partial output"
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("room", ["4k", "500k", "1036k", "1060k"])
+def test_no_truth_without_its_scan(unmix, tmp_path, room):
+    truth, folder = tmp_path / "truth.npz", tmp_path / "out"
+    folder.mkdir()
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is absent: no small disk can be made")
+    names = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    words = ["simulate", "empty", "--size", "8x8", "--set", "ky=64", "--set", "kx=64", "--dtype", "f32", "-q", "-o",
+             str(folder / "o.hspy"), "--compression", "none", "--truth", str(truth)]
+    done = subprocess.run(
+        ["unshare", "--mount", *names, "sh", "-c", ON_SMALL_DISK, "sh", room, str(folder), unmix.path, *words],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "OUT": str(folder), "LC_ALL": "C"})
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 1 and "No space left on device" in done.stderr, (done.returncode, done.stderr)
+    assert done.stdout == "" and not list(tmp_path.glob("truth*")), "a truth without its scan"
