@@ -103,7 +103,10 @@ enum um_random_stream {
     UM_STREAM_DETECTOR,
     UM_STREAM_HOT,
     UM_STREAM_READ,
-    UM_STREAM_DESCAN
+    UM_STREAM_DESCAN,
+    UM_STREAM_CLUSTER,
+    UM_STREAM_CLUSTER_SAMPLE,
+    UM_STREAM_CLUSTER_BATCH
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

@@ -171,13 +171,18 @@ bool um_model_name_reserved(const char *name)
         "decomposition_algorithm",        "output_dimension",
         "poissonian_noise_normalized",    "unfolded",    "original_shape",
         "centre",      "mean",            "unmixing_matrix", "bss_algorithm",
-        "unmix_model", "provenance"};
+        "unmix_model", "provenance",      "cluster_labels"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
         }
     }
     return false;
+}
+
+bool um_model_array_is_whole(const char *name)
+{
+    return strcmp(name, "number_of_clusters") == 0;
 }
 
 static bool usable_name(const char *name)
@@ -313,6 +318,28 @@ bool um_model_weighted(const um_model *model)
     bool weighted = text != NULL && strcmp(text, "poisson") == 0;
     json_decref(provenance);
     return weighted;
+}
+
+uint8_t *um_model_cluster_labels(const um_model *model, int64_t *n)
+{
+    const um_array *map = um_model_array(model, "cluster_map");
+    const um_array *number = um_model_array(model, "number_of_clusters");
+    int64_t positions = um_model_positions(model);
+    *n = number != NULL && number->ndim == 0 ? (int64_t)um_array_get(number, 0) : 0;
+    size_t size = 0;
+    if (map == NULL || um_array_size(map) != positions || *n < 1 ||
+        !um_mul4(*n, positions, 1, 1, &size)) {
+        *n = 0;
+        return NULL;
+    }
+    uint8_t *labels = calloc(size, 1);
+    for (int64_t p = 0; labels != NULL && p < positions; p++) {
+        double label = um_array_get(map, p);
+        if (label >= 0 && label < (double)*n) {
+            labels[(int64_t)label * positions + p] = 1;
+        }
+    }
+    return labels;
 }
 
 /* ---- rows as files hold them ---------------------------------------------------------------- */

@@ -166,10 +166,23 @@ static bool put_named_arrays(hid_t group, const um_model *model)
             shape[d] = (hsize_t)a->shape[d];
         }
         /* A scalar dataset cannot be chunked, which lazy loading asks for. */
-        ok = a->ndim == 0 ? um_h5_put_number(group, model->arrays[i].name, *(const double *)a->data)
+        ok = a->ndim == 0 && um_model_array_is_whole(model->arrays[i].name)
+                 ? um_h5_put_int(group, model->arrays[i].name, (int64_t)um_array_get(a, 0))
+             : a->ndim == 0
+                 ? um_h5_put_number(group, model->arrays[i].name, *(const double *)a->data)
                           : um_h5_put_array(group, model->arrays[i].name, H5T_IEEE_F64LE,
                                             H5T_NATIVE_DOUBLE, a->ndim, shape, a->data);
     }
+    return ok;
+}
+
+static bool put_cluster_labels(hid_t group, const um_model *model)
+{
+    int64_t n = 0;
+    uint8_t *labels = um_model_cluster_labels(model, &n);
+    bool ok = n == 0 || (labels != NULL && put_mask(group, "cluster_labels", n,
+                                                    um_model_positions(model), labels));
+    free(labels);
     return ok;
 }
 
@@ -200,7 +213,8 @@ static bool put_results(hid_t experiment, const um_model *model, const float *fa
                        lazy_safe) &&
               put_mask(group, "signal_mask", s.ky, s.kx, model->signal_mask) &&
               put_mask(group, "navigation_mask", s.ny, s.nx, model->navigation_mask) &&
-              put_named_arrays(group, model) && put_words(group, model);
+              put_named_arrays(group, model) && put_cluster_labels(group, model) &&
+              put_words(group, model);
     if (group >= 0) {
         H5Gclose(group);
     }

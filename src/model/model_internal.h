@@ -34,6 +34,11 @@ um_status um_model_loading_rows(um_context *ctx, const um_model *model, float **
 void um_model_take_factor_rows(um_model *model, const float *rows);
 /* Provenance says that the data were weighted for counting noise. */
 bool um_model_weighted(const um_model *model);
+/* HyperSpy's cluster_labels (n x positions, 0 or 1) from cluster_map, malloc'ed; NULL with *n = 0 when the
+ * model has no clusters, with *n > 0 when there is no memory. */
+uint8_t *um_model_cluster_labels(const um_model *model, int64_t *n);
+/* The one array that HyperSpy wants as a whole number. */
+bool um_model_array_is_whole(const char *name);
 /* Names that a result file uses for something else than a named array. */
 bool um_model_name_reserved(const char *name);
 

@@ -46,6 +46,20 @@ static um_status add_mask(um_npz *npz, const char *name, int64_t height, int64_t
     return mask == NULL ? UM_OK : um_npz_add_bool(npz, name, 2, shape, mask);
 }
 
+static um_status add_cluster_labels(um_context *ctx, um_npz *npz, const um_model *model)
+{
+    int64_t shape[2] = {0, um_model_positions(model)};
+    uint8_t *labels = um_model_cluster_labels(model, &shape[0]);
+    um_status status = UM_OK;
+    if (labels != NULL) {
+        status = um_npz_add_bool(npz, "cluster_labels", 2, shape, labels);
+    } else if (shape[0] > 0) {
+        status = um_fail(ctx, UM_ERROR_MEMORY, "no memory for the labels of clusters");
+    }
+    free(labels);
+    return status;
+}
+
 static um_status add_words(um_npz *npz, const um_model *model, const char *head)
 {
     const uint8_t weighted = um_model_weighted(model);
@@ -81,8 +95,11 @@ static um_status add_all(um_context *ctx, um_npz *npz, const um_model *model, co
     UM_TRY(add_mask(npz, "navigation_mask", s.ny, s.nx, model->navigation_mask));
     for (int i = 0; i < model->array_count; i++) {
         const um_array *a = model->arrays[i].array;
-        UM_TRY(um_npz_add(npz, model->arrays[i].name, UM_F64, a->ndim, a->shape, a->data));
+        UM_TRY(a->ndim == 0 && um_model_array_is_whole(model->arrays[i].name)
+                   ? um_npz_add_int(npz, model->arrays[i].name, (int64_t)um_array_get(a, 0))
+                   : um_npz_add(npz, model->arrays[i].name, UM_F64, a->ndim, a->shape, a->data));
     }
+    UM_TRY(add_cluster_labels(ctx, npz, model));
     return add_words(npz, model, head);
 }
 

@@ -1,0 +1,103 @@
+/* unmix cluster: classes of scan positions. */
+#include "cluster_job.h"
+
+static const cli_option options[] = {
+    {.name = "clusters", .letter = 'n', .kind = CLI_TEXT, .value = "N|auto", .preset = "auto",
+     .help = "Clusters; auto = the number in --range with the largest silhouette."},
+    {.name = "range", .kind = CLI_TEXT, .value = "A..B", .preset = "2..12",
+     .help = "Numbers of clusters that auto tries."},
+    {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch", .preset = "kmeans",
+     .help = "How to cluster; see above."},
+    {.name = "scaling", .kind = CLI_CHOICE, .value = "auto|none|sum|norm|standard|whiten",
+     .preset = "auto",
+     .help = "What is done to the loadings of a position first: divided by their sum or norm, each "
+             "feature to unit variance, or whitened. auto = norm for a scan or SVD, sum for NMF."},
+    {.name = "components", .letter = 'k', .kind = CLI_INTEGER, .value = "K", .least = 1,
+     .help = "Components used. Default of a result: all; of a scan: those above the edge of the "
+             "noise, at most 20."},
+    {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
+     .help = "The result with its clusters: .hspy (HyperSpy plots them) or .npz."},
+    {.name = "patterns", .kind = CLI_FILE, .value = "SCAN",
+     .help = "The scan that a result was made from, for patterns of clusters from raw data; prepared "
+             "by the options below. Default: patterns of the model."},
+    {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
+     .help = "Weights of the singular value decomposition of a scan; auto = Poisson for counts."},
+    {.name = "starts", .kind = CLI_INTEGER, .value = "N", .preset = "10", .least = 1, .most = 10000,
+     .help = "Seeded k-means++ starts, of which the best is taken."},
+    {.name = "centers", .kind = CLI_FILE, .value = "FILE",
+     .help = "The one start: a .npy of N x K centres in the space of the scaled features."},
+    {.name = "max-iterations", .kind = CLI_INTEGER, .value = "N", .preset = "300", .least = 1,
+     .most = 1000000, .help = "Most iterations of a start."},
+    {.name = "tolerance", .kind = CLI_REAL, .value = "T", .least = 0,
+     .help = "Ends when the centres move less than this share of the spread of the points; default "
+             "1e-4."},
+    {.name = "batch", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 1,
+     .most = 1000000, .help = "Positions in a batch of minibatch."},
+    {.name = "sample", .kind = CLI_INTEGER, .value = "N", .preset = "4000", .least = 2,
+     .most = 100000, .help = "Positions that the silhouette is measured on."},
+    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
+     .help = "Where the report goes; default: beside the first result."},
+    {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
+    {.name = "lazy-safe", .kind = CLI_SWITCH,
+     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    {0}};
+
+static um_status check_outputs(cli *c, cluster_job *job)
+{
+    um_status status = cli_check_models(c);
+    if (status != UM_OK || cli_given(c, "no-report")) {
+        return status == UM_OK && cli_given(c, "report")
+                   ? cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other")
+                   : status;
+    }
+    job->report = cli_given(c, "report") ? cli_format("%s", cli_text(c, "report"))
+                                         : cli_with_suffix(cli_text_at(c, "output", 0), ".html");
+    return job->report != NULL ? cli_check_output(c, job->report, ".html .htm")
+                               : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+}
+
+static um_status run(cli *c)
+{
+    cluster_job job = {.c = c, .files = json_array()};
+    um_status status = check_outputs(c, &job);
+    if (status == UM_OK) {
+        status = cluster_job_points(&job);
+    }
+    if (status == UM_OK) {
+        status = cluster_job_run(&job);
+    }
+    if (status == UM_OK) {
+        status = cluster_job_patterns(&job);
+    }
+    if (status == UM_OK) {
+        status = cluster_job_save(&job);
+    }
+    if (status == UM_OK) {
+        status = cluster_job_tell(&job);
+    }
+    cluster_job_free(&job);
+    return status;
+}
+
+const cli_command cli_command_cluster = {
+    .name = "cluster",
+    .summary = "sort the positions of a scan or result into classes",
+    .operands = "IN -o OUT",
+    .description =
+        "Gives each position a label. IN is a result (.hspy or .npz of unmix nmf or svd), whose "
+        "loadings are clustered, or a scan, which is first brought into the space of its singular "
+        "vectors. Loadings of a position are divided by their sum (NMF) or norm (SVD) unless --scaling "
+        "says otherwise: thickness and dose scale all of them together and are no phase.\n\n"
+        "kmeans is Lloyd's iteration from seeded k-means++ starts; minibatch the same in batches, for very "
+        "many positions.\n\n"
+        "OUT is the result with its clusters: label 0 is the largest. The pattern of a cluster is the mean "
+        "of the raw patterns of its positions.",
+    .examples = "unmix cluster scan.hspy -n 6 -o classes.hspy # in the space of singular vectors\n"
+                "unmix cluster result.hspy -o classes.hspy --patterns scan.hspy # loadings of an NMF, "
+                "number by silhouette\n",
+    .options = options,
+    .least_operands = 1,
+    .most_operands = 1,
+    .reads = CLI_READS_SCAN,
+    .run = run,
+};

@@ -1,0 +1,153 @@
+/* One clustering by the method that is wanted, in order of size. */
+#include "cluster_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *um_cluster_method_name(um_cluster_method method)
+{
+    static const char *const names[] = {
+#define UM_CLUSTER_WORD(name, word) word,
+        UM_CLUSTER_METHOD_LIST(UM_CLUSTER_WORD)
+#undef UM_CLUSTER_WORD
+    };
+    return method >= 0 && method < UM_CLUSTER_METHODS ? names[method] : "?";
+}
+
+um_cluster_options um_cluster_defaults(um_cluster_method method, int64_t n)
+{
+    return (um_cluster_options){.method = method, .n = n, .starts = 10, .max_iterations = 300,
+                                .tolerance = 1e-4, .batch = 1024};
+}
+
+/* ---- results ------------------------------------------------------------------------------------ */
+
+um_status um_clustering_create(const um_features *f, um_cluster_method method, int64_t n,
+                               um_clustering **out)
+{
+    um_clustering *c = calloc(1, sizeof *c);
+    *out = c;
+    if (c == NULL) {
+        return um_fail(f->ctx, UM_ERROR_MEMORY, "no memory for clusters");
+    }
+    *c = (um_clustering){
+        .ctx = f->ctx, .method = method, .n = n, .count = f->count, .dims = f->dims};
+    c->centers = calloc((size_t)(n * f->dims) + 1, sizeof *c->centers);
+    c->sizes = calloc((size_t)n + 1, sizeof *c->sizes);
+    um_status status = c->centers != NULL && c->sizes != NULL
+                           ? UM_OK
+                           : um_fail(f->ctx, UM_ERROR_MEMORY, "no memory for clusters");
+    if (status == UM_OK) {
+        status = um_buffer_alloc(f->ctx, (size_t)f->count, sizeof *c->label, "labels", &c->label);
+    }
+    if (status != UM_OK) {
+        um_clustering_free(c);
+        *out = NULL;
+    }
+    return status;
+}
+
+void um_clustering_free(um_clustering *c)
+{
+    if (c != NULL) {
+        um_buffer_free(c->ctx, c->label);
+        um_buffer_free(c->ctx, c->membership);
+        free(c->centers);
+        free(c->sizes);
+        free(c);
+    }
+}
+
+/* ---- order -------------------------------------------------------------------------------------- */
+
+typedef struct sized {
+    int64_t size, index;
+} sized;
+
+static int larger_first(const void *a, const void *b)
+{
+    const sized *x = a;
+    const sized *y = b;
+    if (x->size != y->size) {
+        return x->size > y->size ? -1 : 1;
+    }
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static void reorder(um_clustering *c, const sized *order, int32_t *rank, double *centers,
+                    float *row)
+{
+    size_t width = (size_t)c->dims * sizeof *centers;
+    memcpy(centers, c->centers, (size_t)c->n * width);
+    for (int64_t i = 0; i < c->n; i++) {
+        rank[order[i].index] = (int32_t)i;
+        c->sizes[i] = order[i].size;
+        memcpy(c->centers + i * c->dims, centers + order[i].index * c->dims, width);
+    }
+    for (int64_t p = 0; p < c->count; p++) {
+        c->label[p] = c->label[p] < 0 ? -1 : rank[c->label[p]];
+        float *membership = c->membership != NULL ? c->membership + p * c->n : NULL;
+        for (int64_t i = 0; membership != NULL && i < c->n; i++) {
+            row[i] = membership[order[i].index];
+        }
+        if (membership != NULL) {
+            memcpy(membership, row, (size_t)c->n * sizeof *row);
+        }
+    }
+}
+
+um_status um_clustering_sort(um_clustering *c)
+{
+    size_t n = (size_t)c->n + 1;
+    sized *order = calloc(n, sizeof *order);
+    int32_t *rank = calloc(n, sizeof *rank);
+    float *row = calloc(n, sizeof *row);
+    double *centers = calloc(n * (size_t)c->dims, sizeof *centers);
+    bool fits = order != NULL && rank != NULL && row != NULL && centers != NULL;
+    for (int64_t i = 0; fits && i < c->n; i++) {
+        order[i] = (sized){0, i};
+    }
+    for (int64_t p = 0; fits && p < c->count; p++) {
+        if (c->label[p] >= 0) {
+            order[c->label[p]].size++;
+        }
+    }
+    if (fits) {
+        qsort(order, (size_t)c->n, sizeof *order, larger_first);
+        reorder(c, order, rank, centers, row);
+    }
+    free(order);
+    free(rank);
+    free(row);
+    free(centers);
+    return fits ? UM_OK : um_fail(c->ctx, UM_ERROR_MEMORY, "no memory to order clusters");
+}
+
+/* ---- dispatch ----------------------------------------------------------------------------------- */
+
+typedef um_status (*method_fn)(const um_features *, const um_cluster_options *, um_clustering *);
+
+um_status um_cluster(const um_features *f, const um_cluster_options *o, um_clustering **out)
+{
+    static const method_fn methods[UM_CLUSTER_METHODS] = {
+        [UM_CLUSTER_KMEANS] = um_cluster_kmeans,
+        [UM_CLUSTER_MINIBATCH] = um_cluster_minibatch,
+    };
+    *out = NULL;
+    if (o->n < 1 || o->n > f->count) {
+        return um_fail(f->ctx, UM_ERROR_ARGUMENT, "%lld clusters: 1 to %lld are possible here",
+                       (long long)o->n, (long long)f->count);
+    }
+    um_clustering *c = NULL;
+    UM_TRY(um_clustering_create(f, o->method, o->n, &c));
+    um_status status = methods[o->method](f, o, c);
+    if (status == UM_OK) {
+        status = um_clustering_sort(c);
+    }
+    if (status != UM_OK) {
+        um_clustering_free(c);
+        return status;
+    }
+    *out = c;
+    return UM_OK;
+}

@@ -1,0 +1,154 @@
+"""unmix cluster against scikit-learn and SciPy, and its own equations written down in NumPy."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy
+import pytest
+from sklearn import cluster, metrics
+
+import reference
+
+SHAPE = (24, 30, 6, 7)  # nothing square
+
+
+def points(spread=0.06):
+    """Fractions of four components around their corners and their middle, times a thickness."""
+    random = numpy.random.default_rng(3)
+    middle = numpy.vstack([0.76 * numpy.eye(4) + 0.06, numpy.full((1, 4), 0.25)])
+    share = random.choice(5, SHAPE[0] * SHAPE[1], p=[0.3, 0.25, 0.2, 0.15, 0.1])
+    x = numpy.abs(middle[share] + spread * random.normal(size=(share.size, 4)))
+    return x * random.uniform(0.5, 2, (share.size, 1))
+
+
+@pytest.fixture(scope="module")
+def result(unmix, tmp_path_factory):
+    """A result whose loadings are ours: those of unmix nmf, replaced."""
+    folder = tmp_path_factory.mktemp("cluster")
+    numpy.save(folder / "scan.npy", reference.mixture(SHAPE, 4))
+    unmix("nmf", folder / "scan.npy", "-k", 4, "-o", folder / "nmf.npz", "--no-report", "--weights", "none")
+    with numpy.load(folder / "nmf.npz") as file:
+        arrays = dict(file)
+    arrays["loadings"] = (points() / numpy.nansum(arrays["factors"], axis=0)).astype("f4")
+    arrays["loadings"][17] = numpy.nan  # as an excluded position is kept
+    numpy.savez(folder / "result.npz", **arrays)
+    return folder / "result.npz"
+
+
+def features(path, scaling="sum"):
+    """As documented, with the positions that count."""
+    loadings, factors = reference.load_result(path)
+    x = loadings.astype("f8") * numpy.nansum(factors.astype("f8"), axis=1)
+    kept = numpy.flatnonzero(numpy.isfinite(x).all(axis=1))
+    x = x[kept]
+    if scaling == "sum":
+        x = x / x.sum(axis=1, keepdims=True)
+    elif scaling == "norm":
+        x = x / numpy.linalg.norm(x, axis=1, keepdims=True)
+    elif scaling == "standard":
+        x = (x - x.mean(axis=0)) / x.std(axis=0)
+    return x, kept
+
+
+def labels(path, kept):
+    with numpy.load(path) as file:
+        label = file["cluster_map"].ravel()
+        boolean = file["cluster_labels"]
+        assert boolean.dtype == bool and boolean.shape == (int(file["number_of_clusters"]), label.size)
+    assert numpy.isnan(numpy.delete(label, kept)).all()
+    label = label[kept].astype(int)
+    assert (boolean[:, kept].T == (label[:, None] == numpy.arange(boolean.shape[0]))).all()
+    sizes = numpy.bincount(label[label >= 0])
+    assert (numpy.diff(sizes) <= 0).all()  # the largest first
+    return label
+
+
+@pytest.mark.parametrize("scaling, n", [("sum", 8), ("norm", 3), ("standard", 5), ("none", 6)])
+def test_kmeans_from_shared_starts(unmix, result, tmp_path, scaling, n):
+    x, kept = features(result, scaling)
+    start = x[numpy.random.default_rng(n).choice(len(x), n, replace=False)]
+    numpy.save(tmp_path / "start.npy", start)
+    got = unmix("cluster", result, "-n", n, "--scaling", scaling, "--centers", tmp_path / "start.npy", "-o",
+                tmp_path / "c.npz", "--no-report", "--tolerance", 0)
+    theirs = cluster.KMeans(n, init=start, n_init=1, tol=0, algorithm="lloyd").fit(x)
+    label = labels(tmp_path / "c.npz", kept)
+    assert metrics.adjusted_rand_score(theirs.labels_, label) > 0.999
+    assert got["objective"] == pytest.approx(theirs.inertia_, rel=1e-4)
+    assert got["labels_counts"] == sorted(numpy.bincount(theirs.labels_), reverse=True)
+    assert got["silhouette"] == pytest.approx(metrics.silhouette_score(x, label), rel=1e-4)
+    samples = metrics.silhouette_samples(x, label)
+    numpy.testing.assert_allclose(got["silhouette_of"], [samples[label == c].mean() for c in range(n)], rtol=1e-3,
+                                  atol=1e-5)
+
+
+def test_own_starts_are_as_good(unmix, result, tmp_path):
+    x, _ = features(result)
+    for n in (4, 7):
+        got = unmix("cluster", result, "-n", n, "-o", tmp_path / f"{n}.npz", "--no-report")
+        best = cluster.KMeans(n, n_init=20, random_state=1).fit(x).inertia_
+        assert got["objective"] < 1.01 * best
+
+
+def test_minibatch_finds_the_same(unmix, result, tmp_path):
+    x, kept = features(result)
+    start = cluster.KMeans(5, n_init=10, random_state=1).fit(x)
+    numpy.save(tmp_path / "start.npy", start.cluster_centers_)
+    unmix("cluster", result, "-n", 5, "--method", "minibatch", "--batch", 200, "-o", tmp_path / "c.npz", "--no-report",
+          "--centers", tmp_path / "start.npy")
+    theirs = cluster.MiniBatchKMeans(5, init=start.cluster_centers_, n_init=1, batch_size=200, random_state=0).fit(x)
+    label = labels(tmp_path / "c.npz", kept)
+    assert metrics.adjusted_rand_score(theirs.labels_, label) > 0.99
+
+
+def test_number_by_silhouette(unmix, result, tmp_path):
+    x, kept = features(result)
+    got = unmix("cluster", result, "-n", "auto", "--range", "2..7", "-o", tmp_path / "c.npz", "--no-report")
+    assert [row["n"] for row in got["table"]] == list(range(2, 8))
+    best = max(got["table"], key=lambda row: row["silhouette"])
+    assert got["n"] == best["n"] == 5
+    assert best["silhouette"] == pytest.approx(metrics.silhouette_score(x, labels(tmp_path / "c.npz", kept)), rel=1e-4)
+
+
+def test_patterns_are_means_of_raw_patterns(unmix, tmp_path):
+    x = reference.mixture(SHAPE, 4)
+    numpy.save(tmp_path / "scan.npy", x)
+    mask = numpy.zeros(SHAPE[2:], bool)
+    mask[2, 3] = True
+    numpy.save(tmp_path / "mask.npy", mask)
+    got = unmix("cluster", tmp_path / "scan.npy", "-n", 4, "-k", 3, "-o", tmp_path / "c.npz", "--no-report",
+                "--signal-mask", tmp_path / "mask.npy")
+    label = labels(tmp_path / "c.npz", numpy.arange(SHAPE[0] * SHAPE[1]))
+    rows = x.reshape(label.size, -1).astype("f8")
+    rows[:, mask.ravel()] = 0
+    means = numpy.stack([rows[label == c].mean(axis=0) for c in range(got["n"])])
+    with numpy.load(tmp_path / "c.npz") as file:
+        numpy.testing.assert_allclose(file["cluster_centroid_signals"], means, rtol=1e-5, atol=1e-5)
+        counts = numpy.array(got["labels_counts"])[:, None]
+        numpy.testing.assert_allclose(file["cluster_sum_signals"], means * counts, rtol=1e-5, atol=1e-3)
+
+
+def test_same_bits_for_any_number_of_threads(unmix, tmp_path):
+    numpy.save(tmp_path / "scan.npy", reference.mixture((80, 90, 6, 7), 4))
+    files = []
+    for threads, memory in ((1, "1G"), (3, "200M")):
+        path = tmp_path / f"{threads}.npz"
+        unmix("cluster", tmp_path / "scan.npy", "-n", 5, "-o", path, "--no-report", "--threads", threads, "--memory",
+              memory)
+        with numpy.load(path) as file:
+            files.append({name: file[name].tobytes() for name in file if name not in ("unmix_model", "provenance")})
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("python", [pytest.param("/usr/bin/python3", marks=pytest.mark.long), sys.executable],
+                         ids=["1.7", "newest"])
+def test_hyperspy_plots_clusters(unmix, tmp_path, python):
+    """Debian's HyperSpy 1.7 and the newest."""
+    if subprocess.run([python, "-c", "import hyperspy"], capture_output=True).returncode != 0:
+        pytest.skip(f"{python} has no HyperSpy")
+    numpy.save(tmp_path / "scan.npy", reference.mixture((6, 7, 5, 8), 3))
+    unmix("cluster", tmp_path / "scan.npy", "-n", 4, "-k", 3, "-o", tmp_path / "c.hspy", "-o", tmp_path / "c.npz")
+    done = subprocess.run([python, pathlib.Path(__file__).parent / "hyperspy_clusters.py", tmp_path / "c.hspy",
+                           tmp_path / "c.npz"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    assert done.returncode == 0, done.stderr
