@@ -339,6 +339,18 @@ static um_status tell(job *j)
     return UM_OK;
 }
 
+/* A built-in structure by its name, else a file. */
+static um_status take_crystal(job *j)
+{
+    const char *wanted = j->c->operand[0], *name = NULL;
+    for (size_t i = 0; (name = um_structure_name(i)) != NULL; i++) {
+        if (strcmp(name, wanted) == 0) {
+            return um_structure_make(j->c->ctx, name, &j->crystal);
+        }
+    }
+    return um_crystal_load(j->c->ctx, wanted, &j->crystal);
+}
+
 static um_status run(cli *c)
 {
     static const um_rocking rockings[] = {UM_ROCKING_TWO_BEAM, UM_ROCKING_KINEMATIC, UM_ROCKING_LINEAR,
@@ -356,7 +368,7 @@ static um_status run(cli *c)
         status = take_detector(&j);
     }
     if (status == UM_OK) {
-        status = um_crystal_load(c->ctx, c->operand[0], &j.crystal);
+        status = take_crystal(&j);
     }
     if (status == UM_OK) {
         status = take_orientation(&j);
@@ -381,17 +393,18 @@ static um_status run(cli *c)
 const cli_command cli_command_pattern = {
     .name = "pattern",
     .summary = "the diffraction pattern of a crystal, from its CIF",
-    .operands = "FILE.cif",
+    .operands = "FILE.cif|STRUCTURE",
     .description =
         "Reads a crystal structure and writes its electron diffraction pattern in any orientation, with or without "
-        "precession, as a picture and a table of reflections.\n\n"
+        "precession, as a picture and a table of reflections. STRUCTURE is one that the built-in specimens are made of: al, "
+        "gaas, gaas-wurtzite, mgo, si, theta-prime, t1, beta-double-prime or mg2si.\n\n"
         "Intensities are kinematic or two-beam: each reflection by itself, from electron structure factors, excitation "
         "error and thickness. Spots that only several beams together make, and Kikuchi lines, are not there.\n\n"
         "The picture is seen as the electrons see it: x to the right, y up, the zone axis towards the source.",
-    .examples = "unmix pattern Al.cif --zone 1,1,0 -o al110.png # a look\n"
+    .examples = "unmix pattern al --zone 1,1,0 -o al110.png # a look\n"
                 "unmix pattern GaAs.cif --zone 1,1,0 --precession 17.5 --thickness 80 -o gaas.tif --table gaas.csv "
                 "# precession by 1 degree\n"
-                "unmix pattern Si.cif --tilt 5,0 --json # reflections of a tilted [001] crystal\n",
+                "unmix pattern si --tilt 5,0 --json # reflections of a tilted [001] crystal\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

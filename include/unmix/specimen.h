@@ -5,6 +5,7 @@
 #ifndef UNMIX_SPECIMEN_H
 #define UNMIX_SPECIMEN_H
 
+#include "unmix/crystal.h"
 #include "unmix/scene.h"
 
 #ifdef __cplusplus
@@ -47,6 +48,12 @@ UM_API const um_specimen_kind *um_specimen_find(const char *name);
  * thread. The caller frees the scene with um_scene_free(). */
 UM_CHECK UM_API um_status um_specimen_build(um_context *ctx, const char *kind, int n, const char *const *keys,
                                             const char *const *values, um_scene **out);
+
+/* Names of the structures that specimens are made of and whose atoms are known, 0, 1, ...; NULL past the last. Static.
+ * docs/specimens/structures.md has their origin. */
+UM_API const char *um_structure_name(size_t index);
+/* The structure of that name, all atoms of the cell; um_crystal_free(). UM_ERROR_ARGUMENT: there is none. */
+UM_CHECK UM_API um_status um_structure_make(um_context *ctx, const char *name, um_crystal **out);
 
 #ifdef __cplusplus
 }
