@@ -57,3 +57,11 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: tests of real files are skipped")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the rows that tests have recorded as "table", the first cell of each to the left."""
+    reports = terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", [])
+    rows = [value for report in reports for name, value in report.user_properties if name == "table"]
+    for first, *others in dict.fromkeys(map(tuple, rows)):
+        terminalreporter.write_line(f"scores: {first:<22}" + "".join(f"{cell:>13}" for cell in others))

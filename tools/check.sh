@@ -71,6 +71,7 @@ fi
 if [ "$tier" != short ]; then
     if compgen -G 'tests/oracle/test_*.py' >/dev/null; then
         python oracles "$here/build-check/unmix" tests/oracle -m 'not long'
+        sed -n 's/^scores: /    /p' "$results/oracles.log"
     fi
     slow=(--no-suite slow-in-valgrind)
     if [ "$tier" = long ]; then

@@ -49,3 +49,16 @@ def test_hyperspy_opens_results(unmix, make_result, tmp_path, python, k):
     info = unmix("info", tmp_path / "linked_again.hspy")
     assert info["shape"] == list(shape)
     assert [axis["scale"] for axis in info["axes"]] == [2.5, 2.5, 0.1, 0.1]
+
+
+SPECIMENS = ["nanowire", "precipitates", "nanoparticles", "polycrystal", "glass", "empty"]
+
+
+def test_hyperspy_opens_specimens_and_their_truth(unmix, tmp_path, python):
+    for kind in SPECIMENS:
+        options = ["--size", "3x4", "--pattern-size", "20x24", "--set", "pixel_per_A=0.1", "--counts", 500]
+        unmix("simulate", kind, "-o", tmp_path / f"{kind}.hspy", "--truth", tmp_path / f"{kind}_truth.hspy", *options)
+        unmix("simulate", kind, "-o", tmp_path / f"{kind}.npy", "--truth", tmp_path / f"{kind}_truth.npz", *options)
+    done = subprocess.run([python, HERE / "hyperspy_opens_specimens.py", tmp_path, *SPECIMENS], capture_output=True,
+                          text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    assert done.returncode == 0, done.stderr
