@@ -1,11 +1,8 @@
 #include "store.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static const size_t BUFFER_BYTES = (size_t)16 << 20;
 
 typedef struct store {
     cli *c;
@@ -15,7 +12,6 @@ typedef struct store {
     size_t room;          /* patterns per worker's buffer */
     um_sink *sink;        /* NULL: whole scan in `memory` */
     char *memory;
-    pthread_mutex_t lock; /* of the sink and the tally */
     cli_stored tally;
 } store;
 
@@ -44,7 +40,6 @@ static um_status flush(store *s, buffer *b)
 {
     int64_t nx = s->info->shape.nx;
     um_status status = UM_OK;
-    pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < b->count && status == UM_OK;) {
         size_t run = run_length(s, b, i);
         size_t rows = 1;
@@ -57,7 +52,6 @@ static um_status flush(store *s, buffer *b)
         status = um_sink_write(s->sink, rect, b->patterns + i * s->pattern_bytes);
         i += rows * run;
     }
-    pthread_mutex_unlock(&s->lock);
     b->count = 0;
     return status;
 }
@@ -123,7 +117,9 @@ static void stop(void *user, void *state)
     }
 }
 
-static const um_visitor visitor = {.start = start, .visit = visit, .merge = merge, .stop = stop};
+/* By block, so that what one worker writes waits little for what others write before it. */
+static const um_visitor visitor = {
+    .start = start, .visit = visit, .merge = merge, .stop = stop, .by_block = true};
 
 /* Positions that the matrix leaves out are zero in the file, one pattern at a time. */
 static um_status write_excluded(store *s)
@@ -196,9 +192,10 @@ static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options 
     if (status != UM_OK) {
         return status;
     }
-    size_t share = um_context_memory(c->ctx) / 16 / (size_t)um_context_threads(c->ctx);
-    size_t bytes = share < BUFFER_BYTES ? share : BUFFER_BYTES;
-    s->room = bytes / s->pattern_bytes > UM_GROUP_ROWS ? bytes / s->pattern_bytes : UM_GROUP_ROWS;
+    int64_t block_ny = 0;
+    int64_t block_nx = 0;
+    um_sink_block(s->sink, &block_ny, &block_nx);
+    s->room = block_ny * block_nx > UM_GROUP_ROWS ? (size_t)(block_ny * block_nx) : UM_GROUP_ROWS;
     if (wants_all_digits(scan)) { /* positions that are missing are read as zeros */
         status = copy_as_stored(c, scan, s);
     } else {
@@ -237,7 +234,7 @@ static um_status hold_in_memory(cli *c, cli_scan *scan, const cli_store_options 
         char need[32];
         return cli_fail(c, UM_ERROR_BUDGET,
                         "%s: this format is written from memory and would need --memory %s: write "
-                        ".hspy or .npy, which are streamed",
+                        ".hspy, .npy or .blo, which are streamed",
                         options->path, cli_bytes_text(4 * bytes, need));
     }
     s->memory = calloc((size_t)(shape.ny * shape.nx), s->pattern_bytes);
@@ -271,10 +268,8 @@ um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options, cl
         s.dtype = UM_F64;
     }
     s.pattern_bytes = s.pattern_pixels * um_dtype_size(s.dtype);
-    pthread_mutex_init(&s.lock, NULL);
     um_status status =
         tiff || npz ? hold_in_memory(c, scan, options, &s) : stream_to_sink(c, scan, options, &s);
-    pthread_mutex_destroy(&s.lock);
     struct stat st;
     *out = s.tally;
     out->dtype = s.dtype;

@@ -93,12 +93,19 @@ typedef struct um_sink_spec {
 
 typedef struct um_sink um_sink;
 
-/* Creates PATH.part in the format of the suffix (.hspy, .npy); um_sink_commit() syncs it and gives it
- * its name, um_sink_free() without commit removes it. Rectangles may come in any order, once each; the
- * .hspy sink is fastest when they cover whole chunks (one call from one thread at a time). */
+/* Creates PATH.part in the format of the suffix (.hspy, .npy, .blo); um_sink_commit() syncs it and gives
+ * it its name, um_sink_free() without commit removes it. A .blo holds square u8 patterns of at most
+ * 65535 positions along each axis; others are refused with what to do. Rectangles may come in any order,
+ * once each, and um_sink_write() may be called by several threads at once: each compresses what it brings.
+ * Memory: .blo 4 bytes per position; .hspy 24 bytes per chunk, chunks that are not whole yet, and up to 8
+ * per thread that are being compressed or wait for an earlier one (2 MB each, or two chunks; at most 1/16 of what
+ * is free). Chunks lie in the file in the order of the scan, so that it has the same bytes for any number of
+ * threads, as long as writers are not further apart than that. */
 UM_CHECK UM_API um_status um_sink_create(um_context *ctx, const char *path,
                                          const um_sink_spec *spec, um_sink **out);
 UM_CHECK UM_API um_status um_sink_write(um_sink *sink, um_rect rect, const void *patterns);
+/* The positions that are best written at once: rectangles at multiples of these are whole chunks. */
+UM_API void um_sink_block(const um_sink *sink, int64_t *ny, int64_t *nx);
 UM_CHECK UM_API um_status um_sink_commit(um_sink *sink);
 /* Optional, before um_sink_commit(): brings all that was written to PATH.part and closes it, so that a full disk is told
  * before another file that belongs to the scan gets its name. */

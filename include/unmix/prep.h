@@ -102,6 +102,7 @@ typedef struct um_visitor {
     um_status (*merge)(void *user, void *state); /* may be NULL */
     void (*stop)(void *user, void *state);       /* frees the state; may be NULL */
     bool sparse;                                 /* takes tiles that are sparse rows */
+    bool by_block; /* a segment is one block, what is read at once: workers stay close to each other, for writing */
 } um_visitor;
 
 /* One streaming read of everything. `stage` names it in the progress. Memory: per worker the raw and

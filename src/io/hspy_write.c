@@ -94,6 +94,7 @@ bool um_h5_put_array(hid_t group, const char *name, hid_t file_type, hid_t mem_t
 {
     hid_t space = ndim == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(ndim, shape, NULL);
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(creation, false); /* the same data, the same bytes */
     if (ndim > 0) {
         hsize_t chunk[8];
         small_chunks(ndim, shape, H5Tget_size(file_type), chunk);

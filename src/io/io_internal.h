@@ -7,6 +7,7 @@
 #include "unmix/io.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #define UM_HOST_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
@@ -76,7 +77,7 @@ extern const um_reader um_format_raw;
  * sets ops and state. Exactly one of finish and abandon is called when state was set; both release the
  * state, finish also when it fails. */
 typedef struct um_sink_ops {
-    um_status (*write)(um_sink *sink, um_rect rect, const void *patterns);
+    um_status (*write)(um_sink *sink, um_rect rect, const void *patterns); /* by several threads at once */
     um_status (*finish)(um_sink *sink); /* flush and close PART; the caller renames */
     void (*abandon)(um_sink *sink);     /* close without care; the caller removes PART */
 } um_sink_ops;
@@ -88,7 +89,8 @@ struct um_sink {
     um_dtype dtype;
     const um_sink_ops *ops;
     void *state;
-    int64_t positions_written;
+    int64_t block_ny, block_nx; /* what is best written at once: set before create() */
+    atomic_int_fast64_t positions_written;
     bool finished, complete, committed; /* tried to, did, and got its name */
 };
 

@@ -33,13 +33,24 @@ static um_status check_spec(um_context *ctx, const char *path, const um_sink_spe
     return UM_OK;
 }
 
+/* Whole rows, or a run of one: small enough to be in the cache when it is stored. */
+static void choose_block(um_sink *sink)
+{
+    enum { BLOCK_BYTES = 1 << 20 };
+    const um_shape s = sink->shape;
+    int64_t pattern = s.ky * s.kx * (int64_t)um_dtype_size(sink->dtype);
+    int64_t patterns = pattern < BLOCK_BYTES ? BLOCK_BYTES / pattern : 1;
+    sink->block_nx = patterns < s.nx ? patterns : s.nx;
+    sink->block_ny = patterns / sink->block_nx < s.ny ? patterns / sink->block_nx : s.ny;
+}
+
 um_status um_sink_create(um_context *ctx, const char *path, const um_sink_spec *spec, um_sink **out)
 {
     *out = NULL;
     const um_sink_format *format = find_format(path);
     if (format == NULL) {
         return um_fail(ctx, UM_ERROR_UNSUPPORTED,
-                       "%s: the suffix names no scan format that unmix writes: use .hspy or .npy",
+                       "%s: the suffix names no scan format that unmix writes: use .hspy, .npy or .blo",
                        path);
     }
     UM_TRY(check_spec(ctx, path, spec));
@@ -51,6 +62,7 @@ um_status um_sink_create(um_context *ctx, const char *path, const um_sink_spec *
     sink->ctx = ctx;
     sink->shape = spec->shape;
     sink->dtype = spec->dtype;
+    choose_block(sink);
     um_status status = um_part_begin(ctx, path, spec->overwrite, &sink->part);
     if (status == UM_OK) {
         status = format->create(ctx, spec, sink);
@@ -77,16 +89,23 @@ um_status um_sink_write(um_sink *sink, um_rect rect, const void *patterns)
         return UM_OK;
     }
     UM_TRY(sink->ops->write(sink, rect, patterns));
-    sink->positions_written += rect.ny * rect.nx;
+    atomic_fetch_add(&sink->positions_written, rect.ny * rect.nx);
     return UM_OK;
+}
+
+void um_sink_block(const um_sink *sink, int64_t *ny, int64_t *nx)
+{
+    *ny = sink->block_ny;
+    *nx = sink->block_nx;
 }
 
 um_status um_sink_finish(um_sink *sink)
 {
     int64_t positions = sink->shape.ny * sink->shape.nx;
-    if (sink->finished || sink->positions_written != positions) {
+    int64_t written = atomic_load(&sink->positions_written);
+    if (sink->finished || written != positions) {
         return um_fail(sink->ctx, UM_ERROR_INTERNAL, "%s: %lld of %lld positions were written",
-                       sink->path, (long long)sink->positions_written, (long long)positions);
+                       sink->path, (long long)written, (long long)positions);
     }
     sink->finished = true;
     UM_TRY(sink->ops->finish(sink));

@@ -45,6 +45,7 @@ enum { UM_CLUMP = 8 };
 typedef struct um_walk {
     const um_matrix *matrix;
     int64_t part_positions; /* most in a part: whole groups, or a block */
+    int64_t segment_blocks, segments;
     int64_t step;           /* 0 = everything */
     bool by_blocks;         /* a sample takes whole blocks */
 } um_walk;

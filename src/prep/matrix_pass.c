@@ -146,7 +146,7 @@ static int64_t positions_to_read(const pass *p)
 {
     um_part part;
     int64_t positions = 0;
-    for (int64_t s = 0; s < p->matrix->segments; s++) {
+    for (int64_t s = 0; s < p->walk.segments; s++) {
         um_cursor cursor = um_walk_segment(&p->walk, s);
         while (um_walk_next(&p->walk, &cursor, &part)) {
             positions += part.held ? 0 : part.count;
@@ -296,7 +296,9 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
 {
     um_context *ctx = m->ctx;
     int64_t positions = m->layout.out.ny * m->layout.out.nx;
-    int threads = (int)min_i64(um_context_threads(ctx), m->segments);
+    int64_t blocks = m->blocks_y * m->blocks_x;
+    int64_t segments = visitor->by_block ? blocks : m->segments;
+    int threads = (int)min_i64(um_context_threads(ctx), segments);
     if (visitor->sparse) {
         UM_TRY(um_matrix_probe(m));
     }
@@ -305,7 +307,11 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
         .visitor = visitor,
         .user = user,
         .sparse = visitor->sparse && m->sparse,
-        .walk = {.matrix = m, .step = step, .by_blocks = is_chunked(m)},
+        .walk = {.matrix = m,
+                 .segment_blocks = visitor->by_block ? 1 : m->segment_blocks,
+                 .segments = segments,
+                 .step = step,
+                 .by_blocks = is_chunked(m)},
         .workers = calloc((size_t)threads, sizeof(pass_worker)),
     };
     if (p.workers == NULL) {
@@ -318,7 +324,7 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
     if (status == UM_OK) {
         um_resident_begin(m);
         um_progress_begin(ctx, stage, "patterns", step > 0 ? positions / step : positions);
-        status = um_pipeline_run(ctx, m->segments, (int)p.started, pass_segment, merge_segment, &p);
+        status = um_pipeline_run(ctx, segments, (int)p.started, pass_segment, merge_segment, &p);
         um_progress_end(ctx);
     }
     stop_workers(&p);

@@ -61,7 +61,8 @@ static void probe_stop(void *user, void *state)
 
 um_status um_matrix_probe(um_matrix *m)
 {
-    static const um_visitor visitor = {probe_start, probe_visit, probe_merge, probe_stop, false};
+    static const um_visitor visitor = {
+        .start = probe_start, .visit = probe_visit, .merge = probe_merge, .stop = probe_stop};
     if (m->probed) {
         return UM_OK;
     }

@@ -108,7 +108,7 @@ static void *read_all(void *argument)
 {
     um_lane *lane = argument;
     um_status status = UM_OK;
-    for (int64_t s = lane->lane; s < lane->walk->matrix->segments && status == UM_OK;
+    for (int64_t s = lane->lane; s < lane->walk->segments && status == UM_OK;
          s += lane->lanes) {
         um_cursor cursor = um_walk_segment(lane->walk, s);
         um_part part;

@@ -5,8 +5,8 @@
 um_cursor um_walk_segment(const um_walk *walk, int64_t segment)
 {
     const um_matrix *m = walk->matrix;
-    int64_t first = segment * m->segment_blocks;
-    return (um_cursor){first, min_i64(first + m->segment_blocks, m->blocks_y * m->blocks_x), 0};
+    int64_t first = segment * walk->segment_blocks;
+    return (um_cursor){first, min_i64(first + walk->segment_blocks, m->blocks_y * m->blocks_x), 0};
 }
 
 um_rect um_walk_block(const um_matrix *m, int64_t b)

@@ -1,4 +1,4 @@
-/* A scene into files: blocks of patterns made by workers, stored in order; then the truth. */
+/* A scene into files: blocks of patterns made and stored by workers; then the truth. */
 #include "exposure.h"
 #include "simulate_internal.h"
 
@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 1 << 20,   /* small enough to be in the cache when it is stored */
     BLOCK_POSITIONS = 64,    /* at least, where drawing earlier positions again costs something */
     DRAWS_PER_PIXEL = 3      /* an electron costs at most a third of what a pixel costs */
 };
@@ -52,34 +51,32 @@ static um_status make_block(void *user, int64_t item, int worker)
         um_expose(&j->exposure, &j->films[worker], rect.y0 + i / rect.nx, rect.x0 + i % rect.nx,
                   (char *)j->blocks[worker] + (size_t)i * bytes);
     }
-    return UM_OK;
+    return um_sink_write(j->sink, rect, j->blocks[worker]);
 }
 
-static um_status write_block(void *user, int64_t item, int worker)
+static um_status count_block(void *user, int64_t item, int worker)
 {
     job *j = user;
     um_rect rect = block_rect(j, item);
     j->full += j->films[worker].full;
-    UM_TRY(um_sink_write(j->sink, rect, j->blocks[worker]));
     um_progress_add(j->ctx, rect.ny * rect.nx);
     return UM_OK;
 }
 
-/* Whole rows where they fit, else whole runs of what a chunked file keeps together. */
+/* What the sink takes best, longer where drawing earlier positions again costs something, within the memory. */
 static void plan_blocks(job *j)
 {
     const um_scene *scene = j->scene;
     int64_t pattern = scene->ky * scene->kx * (int64_t)um_dtype_size(j->camera->instrument.dtype);
     size_t free_bytes = um_context_memory(j->ctx) - um_context_memory_in_use(j->ctx);
     int64_t most = (int64_t)(free_bytes / 4 / (size_t)j->threads) / pattern;
-    int64_t patterns = BLOCK_BYTES / pattern;
-    if (j->camera->afterglow > 0 && patterns < BLOCK_POSITIONS) {
-        patterns = BLOCK_POSITIONS;
+    most = most > 1 ? most : 1;
+    um_sink_block(j->sink, &j->block_ny, &j->block_nx);
+    if (j->camera->afterglow > 0 && j->block_nx < BLOCK_POSITIONS) {
+        j->block_nx = BLOCK_POSITIONS < scene->nx ? BLOCK_POSITIONS : scene->nx;
     }
-    patterns = patterns < most ? patterns : most;
-    patterns = patterns > 1 ? patterns : 1;
-    j->block_nx = patterns < scene->nx ? patterns : scene->nx;
-    j->block_ny = patterns / j->block_nx < scene->ny ? patterns / j->block_nx : scene->ny;
+    j->block_nx = j->block_nx < most ? j->block_nx : most;
+    j->block_ny = j->block_ny < most / j->block_nx ? j->block_ny : most / j->block_nx;
     j->blocks_x = (scene->nx + j->block_nx - 1) / j->block_nx;
 }
 
@@ -185,7 +182,7 @@ static um_status write_scan(job *j)
     UM_TRY(start_workers(j));
     int64_t items = j->blocks_x * ((scene->ny + j->block_ny - 1) / j->block_ny);
     um_progress_begin(j->ctx, "simulating", "patterns", scene->ny * scene->nx);
-    um_status status = um_pipeline_run(j->ctx, items, j->threads, make_block, write_block, j);
+    um_status status = um_pipeline_run(j->ctx, items, j->threads, make_block, count_block, j);
     um_progress_end(j->ctx);
     if (status == UM_OK && j->full > 0) {
         um_warn(j->ctx, "%lld values are saturated: stored as %g", (long long)j->full, j->camera->top);
