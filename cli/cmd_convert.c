@@ -67,8 +67,9 @@ const cli_command cli_command_convert = {
     .operands = "IN OUT",
     .description =
         "Reads a scan in any format that unmix knows and writes it by the suffix of OUT: .hspy "
-        "keeps calibration and metadata; .npy is a plain 4-D array; .npz holds it as `data`; .tif "
-        "is a stack of 32-bit patterns. .hspy and .npy are streamed and may be of any size.\n\n"
+        "keeps calibration and metadata; .npy is a plain 4-D array; .blo is a blockfile of square u8 patterns; .npz "
+        "holds the array as `data`; .tif is a stack of 32-bit patterns. .hspy, .npy and .blo are streamed and may be of "
+        "any size.\n\n"
         "The preparation options crop, bin and clean on the way. Integers stay integers; --dtype "
         "changes the type, and values that do not fit are set to its limit, never wrapped around. "
         "Positions that are excluded are stored as 0.",

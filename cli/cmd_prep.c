@@ -5,7 +5,7 @@
 
 static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT",
-     .help = "The prepared scan: .hspy, .npy, .npz or .tif."},
+     .help = "The prepared scan: .hspy, .npy, .blo, .npz or .tif."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE",
      .help = "Write what the recipe learned from the data as JSON: hot and dead pixels, beam "
              "shifts and outliers, sizes of masks."},

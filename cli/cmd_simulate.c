@@ -59,7 +59,7 @@ static um_status simulate(simulate_settings *s)
     if (files.truth != NULL && strcmp(files.scan, files.truth) == 0) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "%s: scan and truth need two names", files.scan);
     }
-    um_status status = cli_check_output(c, files.scan, ".hspy .npy");
+    um_status status = cli_check_output(c, files.scan, ".hspy .npy .blo");
     if (status == UM_OK && files.truth != NULL) {
         status = cli_check_output(c, files.truth, ".hspy .npz");
     }

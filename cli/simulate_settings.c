@@ -8,7 +8,7 @@
 
 const cli_option simulate_options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "SCAN",
-     .help = "The scan to write, .hspy or .npy."},
+     .help = "The scan to write, .hspy, .npy or .blo (square patterns, --dtype u8)."},
     {.name = "truth", .kind = CLI_FILE, .value = "TRUTH",
      .help = "Where to write the exact answer, .hspy or .npz: patterns, expected counts, labels, "
              "fractions."},

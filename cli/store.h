@@ -5,7 +5,7 @@
 #include "scan.h"
 
 typedef struct cli_store_options {
-    const char *path;        /* .hspy, .npy, .npz, .tif */
+    const char *path;        /* .hspy, .npy, .blo, .npz, .tif */
     const char *compression; /* NULL = the default of the format */
     bool convert;            /* to `dtype`; otherwise the matrix's type is kept */
     um_dtype dtype;
@@ -18,9 +18,9 @@ typedef struct cli_stored {
     int64_t bytes;        /* of the file */
 } cli_stored;
 
-#define CLI_SCAN_SUFFIXES ".hspy .npy .npz .tif .tiff"
+#define CLI_SCAN_SUFFIXES ".hspy .npy .blo .npz .tif .tiff"
 
-/* Streams scan->matrix (already bound). .hspy and .npy take any size; .npz and .tif are made in
+/* Streams scan->matrix (already bound). .hspy, .npy and .blo take any size; .npz and .tif are made in
  * memory and refused above a quarter of the budget. Positions that the recipe excludes are stored
  * as 0. */
 UM_CHECK um_status cli_store(cli *c, cli_scan *scan, const cli_store_options *options,

@@ -45,7 +45,7 @@ UM_API um_instrument um_instrument_defaults(void);
 UM_CHECK UM_API um_status um_scene_blur(um_context *ctx, um_scene *scene, double sigma_px);
 
 typedef struct um_scene_files {
-    const char *scan;        /* .hspy, .npy */
+    const char *scan;        /* .hspy, .npy, .blo */
     const char *truth;       /* .hspy, .npz; may be NULL */
     const char *compression; /* of a .hspy scan: see um_sink_spec */
     bool overwrite;

@@ -98,6 +98,7 @@ typedef struct um_sink_format {
     const char *suffix;
     um_status (*create)(um_context *ctx, const um_sink_spec *spec, um_sink *sink);
 } um_sink_format;
+extern const um_sink_format um_sink_format_blo;
 extern const um_sink_format um_sink_format_hspy;
 extern const um_sink_format um_sink_format_npy;
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 static const um_sink_format *const formats[] = {
+    &um_sink_format_blo,
     &um_sink_format_hspy,
     &um_sink_format_npy,
 };

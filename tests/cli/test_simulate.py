@@ -43,6 +43,21 @@ def test_same_bytes_for_any_threads_and_formats_agree(unmix, tmp_path):
         assert experiment["axis-1"].attrs["units"] == "nm"
 
 
+@pytest.mark.parametrize("name, options", [("a.blo", []), ("a.hspy", ["--compression", "gzip"]),
+                                           ("a.hspy", ["--compression", "lz4"]), ("a.npy", [])])
+def test_specimens_have_the_same_bytes_in_every_format(unmix, tmp_path, name, options):
+    settings = ["nanowire", "--size", "20x60", "--pattern-size", "48x48", "--dtype", "u8", "--counts", 300,
+                "--seed", 2, "--set", "bend_mrad=0", "--set", "thickness_step_nm=50", "--set", "precession_mrad=0"]
+    unmix("simulate", *settings, "-o", tmp_path / "plain.npy", "--threads", 2)
+    kept = []
+    for threads in (1, 3):
+        unmix("simulate", *settings, "-o", tmp_path / name, "--threads", threads, "--force", *options)
+        kept.append((tmp_path / name).read_bytes())
+    assert kept[0] == kept[1]
+    unmix("convert", tmp_path / name, tmp_path / "back.npy")
+    assert (numpy.load(tmp_path / "back.npy") == numpy.load(tmp_path / "plain.npy")).all()
+
+
 def test_spec_file_gives_what_options_give(unmix, tmp_path):
     spec = tmp_path / "specimen.ini"
     spec.write_text("[simulate]\nsize = 12x14\npattern-size = 24x24\nlayout = stripes\nborder = 1.5\n"

@@ -42,6 +42,29 @@ def test_compressions_give_the_data_back(unmix, scan, data, tmp_path, codec):
     assert "for .hspy" in unmix.fails("convert", scan, tmp_path / "c.npy", "--compression", codec, status=2)
 
 
+@pytest.mark.parametrize("name", ["a.blo", "a.npy", "a.hspy"])
+def test_writers_leave_the_same_bytes_for_any_threads(unmix, tmp_path, name):
+    big = tmp_path / "big.npy"
+    np.save(big, np.random.default_rng(0).poisson(2, size=(40, 110, 32, 32)).astype("u1"))  # chunks of 1 MB
+    kept = []
+    for threads in (1, 2, 3):
+        unmix("prep", big, "-o", tmp_path / name, "--crop-scan", "1:40,0:110", "--threads", threads, "--force")
+        kept.append((tmp_path / name).read_bytes())
+    assert kept[0] == kept[1] == kept[2]
+    unmix("convert", tmp_path / name, tmp_path / "back.npy", "--force")
+    assert np.array_equal(np.load(tmp_path / "back.npy"), np.load(big)[1:])
+
+
+def test_a_blockfile_is_refused_what_it_cannot_hold(unmix, scan, data, tmp_path):
+    out = tmp_path / "a.blo"
+    assert "--dtype u8" in unmix.fails("convert", scan, out)
+    assert "square" in unmix.fails("convert", scan, out, "--dtype", "u8")
+    assert not list(tmp_path.glob("a.blo*"))
+    unmix("convert", scan, out, "--dtype", "u8", "--crop-signal", "0:10,0:10")
+    unmix("convert", out, tmp_path / "b.npy")
+    assert np.array_equal(np.load(tmp_path / "b.npy"), np.minimum(data[:, :, :10, :10], 255))
+
+
 def test_a_reader_who_goes_leaves_the_output_whole(unmix, scan, data, tmp_path):
     out = tmp_path / "a.npy"
     work = subprocess.Popen([unmix.path, "convert", scan, out, "--progress", "json"], stdin=subprocess.DEVNULL,

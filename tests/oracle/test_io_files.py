@@ -108,3 +108,35 @@ def test_raw_merlin_shows_the_same_scene(unmix, merlin, tmp_path, name):
     assert same > 0.99
     for other in (images[0][::-1], images[0][:, ::-1], images[0][::-1, ::-1], images[0].T):
         assert likeness(other) < same - 0.05
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_blockfiles_in_rosettasciio(unmix, tmp_path, lazy):
+    from rsciio.blockfile import file_reader
+    data = numpy.random.default_rng(1).poisson(3, (9, 7, 32, 32)).astype("u1")
+    data[:, :, 15:18, 15:18] += numpy.arange(63, dtype="u1").reshape(9, 7, 1, 1)
+    numpy.save(tmp_path / "scan.npy", data)
+    unmix("convert", tmp_path / "scan.npy", tmp_path / "scan.blo")
+    scan = file_reader(str(tmp_path / "scan.blo"), lazy=lazy)[0]
+    assert (numpy.asarray(scan["data"]) == data).all()
+    header = scan["original_metadata"]["blockfile_header"]
+    assert (header["NX"], header["NY"], header["DP_SZ"]) == (7, 9, 32)
+    assert "Written by unmix" in header["Note"]
+    begin = int(header["Data_offset_1"])
+    image = numpy.frombuffer((tmp_path / "scan.blo").read_bytes()[begin:begin + 63], "u1").reshape(9, 7)
+    disc = numpy.hypot(*numpy.ogrid[-16:16, -16:16]) <= 1.6
+    sums = data[:, :, disc].sum(axis=2, dtype=float)
+    assert numpy.abs(image - 255 * sums / sums.max()).max() <= 0.5
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "blosc", "bitshuffle"])
+def test_simulated_scans_in_h5py(unmix, tmp_path, codec):
+    import h5py
+    import hdf5plugin  # noqa: F401
+    settings = ["--size", "50x40", "--pattern-size", "48x48", "--dtype", "u8", "--counts", 500, "--threads", 2]
+    unmix("simulate", "-o", tmp_path / "scan.npy", *settings)
+    unmix("simulate", "-o", tmp_path / "scan.hspy", *settings, "--compression", codec)
+    with h5py.File(tmp_path / "scan.hspy") as file:
+        data = next(iter(file["Experiments"].values()))["data"]
+        assert data.id.get_num_chunks() > 3
+        assert (data[()] == numpy.load(tmp_path / "scan.npy")).all()

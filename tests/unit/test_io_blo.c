@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "gen_check.h"
+#include "io_internal.h"
 
 static const gen_blo usual = {.nx = 3, .ny = 2, .side = 6, .sdp = 6226, .step_nm = 12.8, .limit = 256};
 
@@ -159,6 +160,102 @@ static void cut_and_bent(void **state)
     gen_clear(&whole);
 }
 
+static um_sink_spec blo_spec(um_shape shape)
+{
+    um_sink_spec spec = {.shape = shape, .dtype = UM_U8, .overwrite = true,
+                         .metadata = "{\"simulation\":{\"voltage_kV\":200.0}}"};
+    um_axes_default(spec.axes, shape);
+    um_axis_set(&spec.axes[0], "y", 40.0, 0.0, "Å");
+    um_axis_set(&spec.axes[1], "x", 3.5, 0.0, "nm");
+    um_axis_set(&spec.axes[2], "ky", 0.0325, 0.0, "1/Å");
+    um_axis_set(&spec.axes[3], "kx", 0.0325, 0.0, "1/Å");
+    return spec;
+}
+
+/* Rectangles in any order; the virtual image is the disc in the middle, scaled to 255; the camera length gives the
+ * calibration back: pixel = scale * wavelength * length. */
+static void sink_writes_what_is_read(void **state)
+{
+    enum { NY = 5, NX = 300, SIDE = 9, PIXELS = SIDE * SIDE };
+    static uint8_t all[NY * NX * PIXELS], back[NY * NX * PIXELS], file[4096 + NY * NX];
+    fixture *f = *state;
+    um_sink_spec spec = blo_spec((um_shape){NY, NX, SIDE, SIDE});
+    um_sink *sink = NULL;
+    for (int64_t p = 0; p < NY * NX; p++) {
+        for (int64_t q = 0; q < PIXELS; q++) {
+            all[p * PIXELS + q] = (uint8_t)gen_value(p, q, 256);
+        }
+    }
+    gen_path(f->path, f->folder, "out.blo");
+    assert_int_equal(um_sink_create(f->ctx, f->path, &spec, &sink), UM_OK);
+    assert_int_equal(um_sink_write(sink, (um_rect){2, 0, 3, NX}, all + 2 * NX * PIXELS), UM_OK);
+    for (int64_t y = 0; y < 2; y++) {
+        assert_int_equal(um_sink_write(sink, (um_rect){y, 100, 1, 200}, all + (y * NX + 100) * PIXELS), UM_OK);
+        assert_int_equal(um_sink_write(sink, (um_rect){y, 0, 1, 100}, all + y * NX * PIXELS), UM_OK);
+    }
+    assert_int_equal(um_sink_commit(sink), UM_OK);
+    um_sink_free(sink);
+    um_source *source = NULL;
+    assert_int_equal(open_status(f, NULL, &source), UM_OK);
+    const um_source_info *info = um_source_get_info(source);
+    assert_string_equal(info->format, "blo");
+    assert_true(info->shape.ny == NY && info->shape.nx == NX && info->shape.ky == SIDE);
+    assert_true(info->axes[0].scale == 4.0 && info->axes[1].scale == 3.5);
+    assert_non_null(strstr(um_source_metadata(source), "\"beam_energy_V\":200000"));
+    assert_non_null(strstr(um_source_metadata(source), "Detector pixel : 0.0325 1/A"));
+    const char *length = strstr(um_source_metadata(source), "\"camera_length_mm\":");
+    assert_non_null(length);
+    double length_mm = atof(strchr(length, ':') + 1);
+    assert_true(fabs(length_mm * 0.0325 * 0.0250793 / 0.1 - 1.0) < 1e-3); /* 0.1 mm pixels */
+    assert_int_equal(um_source_read(source, (um_rect){0, 0, NY, NX}, back), UM_OK);
+    assert_memory_equal(all, back, sizeof all);
+    um_source_free(source);
+    FILE *stream = fopen(f->path, "rb");
+    assert_non_null(stream);
+    assert_int_equal(fread(file, 1, sizeof file, stream), sizeof file);
+    fclose(stream);
+    double most = 0.0, sum[NY * NX] = {0};
+    for (int64_t p = 0; p < NY * NX; p++) {
+        static const int64_t disc[] = {31, 39, 40, 41, 49}; /* a radius of one pixel about (4, 4) */
+        for (int i = 0; i < 5; i++) {
+            sum[p] += all[p * PIXELS + disc[i]];
+        }
+        most = fmax(most, sum[p]);
+    }
+    for (int64_t p = 0; p < NY * NX; p++) {
+        assert_true(fabs((double)file[4096 + p] - 255.0 * sum[p] / most) <= 0.5 + 1e-9);
+    }
+    assert_int_equal(um_context_memory_in_use(f->ctx), 0);
+}
+
+static void sink_refuses_what_has_no_place(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        um_shape shape;
+        um_dtype dtype;
+        const char *advice;
+    } bad[] = {{{2, 2, 4, 4}, UM_U16, "--dtype u8"},
+               {{2, 2, 4, 5}, UM_U8, "crop the detector"},
+               {{1, 65536, 4, 4}, UM_U8, "65535"},
+               {{65536, 1, 4, 4}, UM_U8, "65535"}};
+    gen_path(f->path, f->folder, "no.blo");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        um_sink_spec spec = blo_spec(bad[i].shape);
+        um_sink *sink = NULL;
+        spec.dtype = bad[i].dtype;
+        assert_int_equal(um_sink_create(f->ctx, f->path, &spec, &sink), UM_ERROR_UNSUPPORTED);
+        assert_null(sink);
+        assert_non_null(strstr(um_context_message(f->ctx), bad[i].advice));
+        assert_int_equal(access(f->path, F_OK), -1);
+    }
+    um_sink_spec spec = blo_spec((um_shape){2, 2, 4, 4});
+    um_sink *sink = NULL;
+    assert_int_equal(um_sink_create(f->ctx, f->path, &spec, &sink), UM_OK);
+    um_sink_free(sink); /* given up */
+    assert_int_equal(access(f->path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +265,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(extra_bytes_at_the_end, make, unmake),
         cmocka_unit_test_setup_teardown(lying_headers, make, unmake),
         cmocka_unit_test_setup_teardown(cut_and_bent, make, unmake),
+        cmocka_unit_test_setup_teardown(sink_writes_what_is_read, make, unmake),
+        cmocka_unit_test_setup_teardown(sink_refuses_what_has_no_place, make, unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
