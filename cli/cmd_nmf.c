@@ -10,6 +10,9 @@ static const cli_option options[] = {
      .help = "Number of components; default: what the singular values give evidence for."},
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
      .help = "The result: .hspy (HyperSpy opens and plots it) or .npz (learning_results.load)."},
+    {.name = "loss", .kind = CLI_CHOICE, .value = "frobenius|kl", .preset = "frobenius",
+     .help = "What is made small: squared errors, or kl = the Kullback-Leibler divergence, the "
+             "likelihood of Poisson counts, for scans of few counts."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts "
              "only."},
@@ -54,6 +57,7 @@ static um_status read_options(cli *c, nmf_job *job)
 {
     um_nmf_options *o = &job->options;
     *o = um_nmf_defaults(0);
+    o->loss = (um_loss)cli_choice(c, "loss");
     o->weights = (um_weights)cli_choice(c, "weights");
     o->normalize = (um_normalize)cli_choice(c, "normalize");
     o->checkpoint_seconds = cli_real(c, "checkpoint-seconds");
@@ -90,7 +94,7 @@ static um_status read_options(cli *c, nmf_job *job)
     if (job->runs > 1 && o->start == UM_START_FILE) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--runs: every run from one file is the same");
     }
-    if (o->stop == UM_STOP_FLOOR && (o->start != UM_START_AUTO || job->runs > 1)) {
+    if (o->stop == UM_STOP_FLOOR && o->loss == UM_LOSS_FROBENIUS && (o->start != UM_START_AUTO || job->runs > 1)) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--stop floor is for a single run with --start auto");
     }
     if (cli_given(c, "no-checkpoint") && (o->resume || cli_given(c, "checkpoint"))) {

@@ -90,7 +90,10 @@ static um_status one_run(nmf_job *job, int i, uint64_t seed)
     }
     job->run[i] = (nmf_run){seed + (uint64_t)i, options.start, r->converged, r->iterations,
                             r->frobenius_error, r->weighted_error};
-    if (job->result == NULL || r->weighted_error < job->run[job->best].weighted_error) {
+    bool better = job->result == NULL ||
+                  (r->loss == UM_LOSS_KL ? r->divergence < job->result->divergence
+                                         : r->weighted_error < job->result->weighted_error);
+    if (better) {
         um_nmf_result_free(job->result);
         job->result = r;
         job->best = i;
@@ -176,6 +179,10 @@ static json_t *facts_json(const nmf_job *job)
         json_object_set_new(object, "stop",
                             json_string(r->stop == UM_STOP_FLOOR ? "floor" : "tolerance"));
         json_object_set_new(object, "stopped", json_string(r->stopped));
+    }
+    if (object != NULL && r->loss == UM_LOSS_KL) {
+        json_object_set_new(object, "loss", json_string("kl"));
+        json_object_set_new(object, "divergence", cli_json_real(r->divergence));
     }
     if (object != NULL && r->more_reads != NULL) {
         json_object_set_new(object, "more_reads", json_string(r->more_reads));
@@ -280,9 +287,13 @@ static void say_fit(const nmf_job *job)
                    "--max-passes",
                 r->kkt, (long long)r->iterations);
     }
-    cli_say(c, "optimality   weighted error %.8g; no %lld components reach less than %.8g (singular "
-               "values, estimated)",
-            r->weighted_error, (long long)um_model_k(r->model), r->lower_bound);
+    if (r->loss == UM_LOSS_KL) {
+        cli_say(c, "likelihood   Kullback-Leibler divergence %.8g", r->divergence);
+    } else {
+        cli_say(c, "optimality   weighted error %.8g; no %lld components reach less than %.8g "
+                   "(singular values, estimated)",
+                r->weighted_error, (long long)um_model_k(r->model), r->lower_bound);
+    }
     if (job->runs > 1) {
         cli_say(c, "runs         kept seed %llu (%s start) of %d",
                 (unsigned long long)job->run[job->best].seed,

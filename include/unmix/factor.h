@@ -78,8 +78,14 @@ typedef enum um_stop {
 
 typedef enum um_normalize { UM_NORMALIZE_SUM, UM_NORMALIZE_MAX, UM_NORMALIZE_NORM } um_normalize;
 
+typedef enum um_loss {
+    UM_LOSS_FROBENIUS, /* squared errors, weighted or not */
+    UM_LOSS_KL         /* sum(x log(x/y) - x + y), y = WH: the likelihood of Poisson counts */
+} um_loss;
+
 struct um_nmf_options {
     int64_t k;
+    um_loss loss;
     um_weights weights;
     um_start start;
     const char *start_file;  /* .npz with factors and loadings, or .npy/.hspy with factors (k, ky, kx).
@@ -103,6 +109,7 @@ struct um_nmf_options {
 UM_API um_nmf_options um_nmf_defaults(int64_t k);
 
 typedef struct um_nmf_result {
+    um_loss loss;
     um_model *model;         /* ordered by contribution sum(w_c) sum(h_c); arrays and provenance of the
                                 fit are set, provenance of the input is the caller's */
     bool converged;
@@ -115,11 +122,14 @@ typedef struct um_nmf_result {
                                 left), with Poisson weights, else NaN */
     double kkt;              /* norm of the projected gradient at (W, H) relative to that of the empty
                                 model: sqrt(|P(WHH'-XH')|^2 + |P(W'WH-W'X)|^2) / sqrt(|XH'|^2 + |W'X|^2),
-                                in the weighted units, H of unit rows */
+                                in the weighted units, H of unit rows. With UM_LOSS_KL: counts that a
+                                step of W and H would move, as a share of all */
+    double divergence;       /* with UM_LOSS_KL: sum(x log(x/y) - x + y) over unmasked entries; else NaN */
     double floor;            /* k (1/N + 1/M), the share of the objective that fitting noise takes;
                                 0 without Poisson weights */
     double lower_bound;      /* no rank-k model has a smaller weighted error: sqrt(||X'||^2 - the sum of
-                                the k largest squared singular values), as far as those are known */
+                                the k largest squared singular values), as far as those are known;
+                                NaN with UM_LOSS_KL */
     double remaining;        /* estimate of the relative decrease that more passes would bring, or NaN */
     um_sums *sums;           /* when the options had none; the caller may take them (and set NULL) */
     double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
@@ -131,6 +141,8 @@ typedef struct um_nmf_result {
 
 /* HALS on rows of W, one exact pass per iteration: with H fixed the rows of W are independent, so one
  * visit computes A = X H', updates W, and accumulates W'X and W'W; then H is updated from those.
+ * With UM_LOSS_KL rows of W move by Newton steps and H by extrapolated multiplicative ones from W'(X/WH) (nmf_kl.c),
+ * at the same cost in reads; the automatic start is the weighted least-squares solution of the low-rank image.
  * The returned W is the converged non-negative least-squares solution for the returned H, and every
  * error is of exactly the returned factors.
  * Memory: um_nmf_plan(). Errors: UM_ERROR_VALUE for NaN or negative data. */

@@ -1,5 +1,5 @@
 /* um_nmf: spectrum, start, passes, result. */
-#include "factor_internal.h"
+#include "nmf_kl.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
         return um_fail(s->ctx, UM_ERROR_ARGUMENT,
                        "the tolerance must be a number and at least one pass is needed");
     }
-    if (options->stop == UM_STOP_FLOOR && options->start != UM_START_AUTO) {
+    if (options->loss == UM_LOSS_FROBENIUS && options->stop == UM_STOP_FLOOR && options->start != UM_START_AUTO) {
         return um_fail(s->ctx, UM_ERROR_ARGUMENT, "a stop at the floor needs the automatic start");
     }
     if (s->sums->negative > 0) {
@@ -68,7 +68,7 @@ static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspac
                          um_nmf_state *state, um_nmf_result *r)
 {
     size_t k = (size_t)options->k;
-    bool few = options->start == UM_START_AUTO;
+    bool few = options->start == UM_START_AUTO && options->loss == UM_LOSS_FROBENIUS;
     /* The spectrum is evidence in every report, and the start of the NNDSVD family. */
     um_subspace_purpose purpose =
         um_nmf_saves_reads(s, options) ? UM_SUBSPACE_FEW_READS : UM_SUBSPACE_START;
@@ -103,7 +103,9 @@ static void fill_result(const um_scaled *s, const um_nmf_options *options,
     r->kkt = state->kkt;
     r->weighted = s->weighted;
     r->floor = um_nmf_floor(s, state->k);
-    r->stop = um_nmf_stop_rule(s, options);
+    r->loss = options->loss;
+    r->stop = options->loss == UM_LOSS_KL ? um_nmf_kl_stop_rule(options)
+                                          : um_nmf_stop_rule(s, options);
     if (r->stopped == NULL) {
         r->stopped = "the largest number of passes is reached";
     }
@@ -111,7 +113,9 @@ static void fill_result(const um_scaled *s, const um_nmf_options *options,
     for (size_t c = 0; c < state->k && c < subspace->count; c++) {
         least -= subspace->sigma[c] * subspace->sigma[c];
     }
-    r->lower_bound = sqrt(fmax(0, fmin(least, residual->weighted))) * s->report;
+    r->lower_bound = options->loss == UM_LOSS_KL
+                         ? NAN
+                         : sqrt(fmax(0, fmin(least, residual->weighted))) * s->report;
 }
 
 static um_status open_aperture(um_scaled *s, const um_nmf_options *options, um_residual *residual)
@@ -128,12 +132,23 @@ static um_status open_aperture(um_scaled *s, const um_nmf_options *options, um_r
     return UM_OK;
 }
 
+static um_status iterate(um_scaled *s, const um_nmf_options *options, const um_subspace *subspace,
+                         um_nmf_state *state, um_residual *residual, um_nmf_result *r)
+{
+    if (options->loss == UM_LOSS_KL) {
+        return um_nmf_kl_passes(s, options, state, residual, r);
+    }
+    return options->start == UM_START_AUTO
+               ? um_nmf_few_passes(s, options, subspace, state, residual, r)
+               : many_passes(s, options, state, residual, r);
+}
+
 static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
 {
     um_nmf_state state = {0};
     um_subspace subspace = {.count = 0};
     um_residual residual = {0};
-    r->remaining = NAN;
+    r->remaining = r->divergence = NAN;
     um_status status = prepare(s, options, &subspace, &state, r);
     if (status == UM_OK) {
         status = um_residual_create(s, &state, &residual);
@@ -142,9 +157,7 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
         status = open_aperture(s, options, &residual);
     }
     if (status == UM_OK) {
-        status = options->start == UM_START_AUTO
-                     ? um_nmf_few_passes(s, options, &subspace, &state, &residual, r)
-                     : many_passes(s, options, &state, &residual, r);
+        status = iterate(s, options, &subspace, &state, &residual, r);
     }
     if (status == UM_OK) {
         r->virtual_map = residual.virtual_map;

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS = 16, NUMBERS = 8 };
+enum { KEYS = 17, NUMBERS = 8 };
 
 static void fill_key(const um_scaled *s, const um_nmf_options *options, double key[KEYS])
 {
     uint64_t seed = um_context_seed(s->ctx);
     const double values[KEYS] = {
-        3, /* version of this layout */
+        4, /* version of this layout */
         (double)s->n,
         (double)s->m,
         (double)options->k,
@@ -27,6 +27,7 @@ static void fill_key(const um_scaled *s, const um_nmf_options *options, double k
         (double)s->columns,
         options->tolerance,
         (double)um_context_isa(s->ctx),
+        (double)options->loss,
         (double)um_nmf_saves_reads(s, options) + 2 * (double)um_nmf_stop_rule(s, options),
     };
     memcpy(key, values, sizeof values);

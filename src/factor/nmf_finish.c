@@ -91,10 +91,10 @@ static void fill_model(const um_scaled *s, const um_nmf_state *state, const rank
 
 /* ---- arrays and facts of the fit --------------------------------------------------------------- */
 
-static um_status store_history(const um_scaled *s, const um_nmf_state *state, const ranked *rank,
+static um_status store_history(const um_scaled *s, um_loss loss, const um_nmf_state *state, const ranked *rank,
                                um_model *model)
 {
-    double scale = s->report * s->report;
+    double scale = loss == UM_LOSS_KL ? 1 : s->report * s->report;
     for (int64_t i = 0; i < state->passes; i++) {
         state->history[i] *= scale;
     }
@@ -142,7 +142,7 @@ um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_stat
     }
     rank_components(s, options, state, rank);
     fill_model(s, state, rank, r->model);
-    um_status status = store_history(s, state, rank, r->model);
+    um_status status = store_history(s, options->loss, state, rank, r->model);
     free(rank);
     UM_TRY(status);
     UM_TRY(um_model_add_spectrum(s, subspace, r->model));

@@ -1,5 +1,5 @@
 /* Peak memory before work starts: the buffers of each stage, added up as the code takes them. */
-#include "factor_internal.h"
+#include "nmf_kl.h"
 
 typedef struct sizes {
     const um_matrix *matrix;
@@ -134,6 +134,10 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
     size_t missed = few ? z.n * k * sizeof(float) : 0;
     size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z.m * sizeof(double) +
                     exact_pass(&z, k);
+    if (options->loss == UM_LOSS_KL) {
+        passes = state + residual + um_kl_pass_bytes(z.m, z.ld, k) + z.n * sizeof(double) +
+                 2 * UM_GROUP_ROWS * z.pattern;
+    }
     size_t end = (few ? held : 0) + state + residual + model(&z, k);
     return scaling(&z) + most(most(most(sample(&z, l), read), start), most(passes, end));
 }

@@ -11,6 +11,9 @@
 
 #include "base_internal.h"
 
+/* No expected count is taken to be less. */
+#define UM_KL_LEAST 1e-12F
+
 enum { UM_HALS_PANEL = 32, UM_HALS_LARGEST = 512, UM_KERNEL_PACK = 16, UM_KERNEL_BURN_CHAINS = 12 };
 
 typedef struct um_kernels {
@@ -37,6 +40,24 @@ typedef struct um_kernels {
     void (*accumulate_sparse)(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
                               float *bt, size_t stride);
     void (*squares_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q);
+    /* The Poisson likelihood of one pattern. kl_list: columns and values of the n entries above zero where
+     * on_j > 0, room for m + 1. kl_gather: panel (k x stride) = h (k x ld) at those columns. The lists of the
+     * functions below go on to the next multiple of 16 with values of 0, which is all that may be there. */
+    size_t (*kl_list[UM_DTYPE_COUNT])(const void *x, size_t m, const float *on, uint32_t *column,
+                                      float *value);
+    void (*kl_gather)(const float *h, size_t ld, size_t k, const uint32_t *column, size_t n,
+                      float *panel, size_t stride);
+    /* Minimises sum_c w_c sum_c - sum_i x_i log y_i, y = w panel, w >= 0, by damped scalar Newton steps: at most
+     * `sweeps`, until one moves at most `stop` of all counts. concordance: 1 / sqrt(least x). Fills y;
+     * returns the counts that the last sweep moved. */
+    double (*kl_solve)(size_t k, size_t n, const float *panel, size_t stride, const float *x,
+                       const double *sum, double concordance, double *w, float *y, int sweeps,
+                       double stop);
+    /* ratio = x / y; returns sum(x log(x / y)). */
+    double (*kl_ratio)(size_t n, const float *x, const float *y, float *ratio);
+    /* bt (m x stride) += w_c ratio_i at the columns; stride = um_kernel_sparse_stride(k). */
+    void (*kl_spread)(const uint32_t *column, const float *ratio, size_t n, const float *w,
+                      size_t stride, float *bt);
     /* Non-negative coordinate descent on n independent problems of k <= 512 unknowns, one a column:
      * minimise 1/2 w'Gw - a'w, w >= 0; a and w are k x n with the given stride, g is k x k. Columns go
      * in panels of 32, each at most `sweeps` sweeps, ending early when a sweep moves less than `stop`

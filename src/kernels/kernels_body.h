@@ -4,6 +4,7 @@
 
 #include "kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 #if defined(__AVX2__)
@@ -167,6 +168,8 @@ static void carry(size_t n, float *partial, double *a)
 #define NAME(f) f##_u16
 #include "kernels_sparse.h"
 
+#include "kernels_kl.h"
+
 static void project_sparse(const um_sparse_rows *x, size_t rows, const float *ht, size_t stride,
                            size_t k, double *a)
 {
@@ -310,6 +313,11 @@ const um_kernels VARIANT = {
     .project_sparse = project_sparse,
     .accumulate_sparse = accumulate_sparse,
     .squares_sparse = squares_sparse,
+    .kl_list = ALL_TYPES(kl_list),
+    .kl_gather = kl_gather,
+    .kl_solve = kl_solve,
+    .kl_ratio = kl_ratio,
+    .kl_spread = kl_spread,
     .hals = hals,
     .burn = burn,
     .sweep = sweep,

@@ -81,6 +81,21 @@ def test_runs_keep_the_best(unmix, scan, tmp_path):
     assert [r["kept"] for r in made["runs"]].index(True) == errors.index(min(errors))
 
 
+def test_the_poisson_likelihood(unmix, scan, mixture, tmp_path):
+    words = ["nmf", scan, "-k", 3, "--loss", "kl", "--mask-beam", 2, "--no-report", "-o"]
+    made = unmix(*words, tmp_path / "r.npz", "--threads", 1)
+    assert made["loss"] == "kl" and made["converged"]
+    with np.load(tmp_path / "r.npz") as saved:
+        w, h = saved["loadings"].astype("f8"), saved["factors"].astype("f8")
+    kept = ~np.isnan(h[:, 0])
+    assert 0 < (~kept).sum() < 30
+    x, y = mixture.reshape(240, 224)[:, kept].astype("f8"), w @ h[kept].T
+    divergence = (np.where(x > 0, x * np.log(np.where(x > 0, x, 1) / y), 0) - x + y).sum()
+    assert made["divergence"] == pytest.approx(divergence, rel=1e-5)
+    unmix(*words, tmp_path / "b.npz", "--threads", 2, "--memory", "40M")
+    assert factors(tmp_path / "r.npz") == factors(tmp_path / "b.npz")
+
+
 def factors(path):
     saved = np.load(path, allow_pickle=True)
     return saved["factors"].tobytes(), saved["loadings"].tobytes()

@@ -30,8 +30,9 @@ def members(path):
 @pytest.mark.parametrize("weights", ["poisson", "none"])
 @pytest.mark.parametrize("name", ["flat.npy", "chunked.hspy"])
 @pytest.mark.parametrize("command", [["svd", "-k", "6"], ["nmf", "-k", "4", "--max-passes", "15", "--no-report"],
-                                     ["nmf", "-k", "4", "--stop", "floor", "--max-passes", "6", "--no-report"]],
-                         ids=["svd", "nmf", "few-reads"])
+                                     ["nmf", "-k", "4", "--stop", "floor", "--max-passes", "6", "--no-report"],
+                                     ["nmf", "-k", "4", "--loss", "kl", "--max-passes", "6", "--no-report"]],
+                         ids=["svd", "nmf", "few-reads", "kl"])
 def test_same_bits(unmix, scans, tmp_path, command, name, weights):
     results = []
     for threads, memory in RUNS:

@@ -68,25 +68,33 @@ FEW_READS = ["-k", "5", "--checkpoint-seconds", "0", "--stop", "floor", "--toler
              "--seed", "3", "--no-report"]
 
 
-def kill_few_reads(unmix, scan, folder, seeds):
+def kill_few_reads(unmix, scan, folder, seeds, options=FEW_READS):
     """Killed once at a random moment, then resumed: the identical result."""
     whole = folder / "whole.npz"
-    done = unmix.run("nmf", scan, "-o", whole, *FEW_READS, "--progress", "json")
+    done = unmix.run("nmf", scan, "-o", whole, *options, "--progress", "json")
     assert done.returncode == 0, done.stderr
     total = len(done.stderr.splitlines())
     for seed in seeds:
         moments = random.Random(seed)
         out = folder / f"r{seed}.npz"
-        assert interrupt(unmix, scan, out, moments.randrange(1, total - 2), signal.SIGKILL, base=FEW_READS,
+        assert interrupt(unmix, scan, out, moments.randrange(1, total - 2), signal.SIGKILL, base=options,
                          delay=moments.uniform(0, 0.005)) == -signal.SIGKILL
         assert not out.exists()
-        done = unmix.run("nmf", scan, "-o", out, *FEW_READS, "--resume")
+        done = unmix.run("nmf", scan, "-o", out, *options, "--resume")
         assert done.returncode == 0, done.stderr
         assert members(out) == members(whole), f"seed {seed}"
 
 
 def test_few_reads_killed_at_any_moment(unmix, scan, tmp_path):
     kill_few_reads(unmix, scan, tmp_path, range(3))
+
+
+KL = ["-k", "5", "--checkpoint-seconds", "0", "--loss", "kl", "--tolerance", "1e-12", "--max-passes", "12",
+      "--start", "random", "--seed", "3", "--no-report"]
+
+
+def test_a_fit_of_the_likelihood_killed_at_any_moment(unmix, scan, tmp_path):
+    kill_few_reads(unmix, scan, tmp_path, range(2), KL)
 
 
 @pytest.mark.long
