@@ -212,7 +212,12 @@ um_status cluster_job_run(cluster_job *job)
     um_array *array = NULL;
     double *centers = NULL;
     options.starts = cli_integer(c, "starts");
-    options.max_iterations = cli_integer(c, "max-iterations");
+    options.fuzziness = cli_real(c, "fuzziness");
+    options.diagonal = cli_choice(c, "covariance") == 1;
+    options.ridge = cli_real(c, "ridge");
+    if (cli_given(c, "max-iterations")) {
+        options.max_iterations = cli_integer(c, "max-iterations");
+    }
     options.batch = cli_integer(c, "batch");
     if (cli_given(c, "tolerance")) {
         options.tolerance = cli_real(c, "tolerance");

@@ -9,9 +9,10 @@ static json_t *table_json(const cluster_job *job)
     for (int64_t i = 0; job->rows != NULL && i <= job->high - job->low; i++) {
         const um_cluster_row *r = &job->rows[i];
         json_array_append_new(
-            table, json_pack("{s:I, s:o, s:o, s:b}", "n", (json_int_t)r->n, "objective",
+            table, json_pack("{s:I, s:o, s:o, s:o, s:o, s:b}", "n", (json_int_t)r->n, "objective",
                              cli_json_real(r->objective), "silhouette",
-                             cli_json_real(r->silhouette), "converged", (int)r->converged));
+                             cli_json_real(r->silhouette), "bic", cli_json_real(r->bic), "aic",
+                             cli_json_real(r->aic), "converged", (int)r->converged));
     }
     return table;
 }
@@ -27,14 +28,15 @@ static json_t *as_json(const cluster_job *job)
         json_array_append_new(counts, json_integer((json_int_t)k->sizes[i]));
         json_array_append_new(silhouettes, cli_json_real(job->silhouette_of[i]));
     }
-    return json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:I, s:b, s:o, s:f, s:I, s:O}",
+    return json_pack("{s:I, s:s, s:s, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:I, s:b, s:o, s:o, s:o, s:f, s:I, s:O}",
                      "n", (json_int_t)k->n, "method", um_cluster_method_name(k->method), "scaling",
                      um_feature_scaling_name(job->features->scaling), "features",
                      (json_int_t)k->dims, "labels_counts", counts, "noise", (json_int_t)noise,
                      "positions", (json_int_t)k->count, "silhouette",
                      cli_json_real(job->silhouette), "silhouette_of", silhouettes, "objective",
                      cli_json_real(k->objective), "iterations", (json_int_t)k->iterations,
-                     "converged", (int)k->converged, "table", table_json(job), "seconds",
+                     "converged", (int)k->converged, "bic", cli_json_real(k->bic), "aic",
+                     cli_json_real(k->aic), "table", table_json(job), "seconds",
                      cli_seconds() - job->c->started, "peak_bytes", (json_int_t)cli_peak_bytes(),
                      "files", job->files);
 }
@@ -42,10 +44,15 @@ static json_t *as_json(const cluster_job *job)
 static void say_table(const cluster_job *job)
 {
     cli *c = job->c;
-    cli_say(c, "%8s  %14s  %10s", "clusters", "objective", "silhouette");
+    bool mixture = isfinite(job->clusters->bic);
+    cli_say(c, "%8s  %14s  %10s  %s", "clusters", "objective", "silhouette", mixture ? "         BIC" : "");
     for (int64_t i = 0; i <= job->high - job->low; i++) {
         const um_cluster_row *r = &job->rows[i];
-        cli_say(c, "%8lld  %14.6g  %10.4f%s%s", (long long)r->n, r->objective, r->silhouette,
+        char bic[32] = "";
+        if (mixture) {
+            snprintf(bic, sizeof bic, "  %12.6g", r->bic);
+        }
+        cli_say(c, "%8lld  %14.6g  %10.4f%s%s%s", (long long)r->n, r->objective, r->silhouette, bic,
                 r->n == job->clusters->n ? "  <- taken" : "",
                 r->converged ? "" : "  (not converged)");
     }

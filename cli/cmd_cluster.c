@@ -3,10 +3,10 @@
 
 static const cli_option options[] = {
     {.name = "clusters", .letter = 'n', .kind = CLI_TEXT, .value = "N|auto", .preset = "auto",
-     .help = "Clusters; auto = the number in --range with the largest silhouette."},
+     .help = "Clusters; auto = the number in --range with the largest silhouette, of gmm with the least BIC."},
     {.name = "range", .kind = CLI_TEXT, .value = "A..B", .preset = "2..12",
      .help = "Numbers of clusters that auto tries."},
-    {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch", .preset = "kmeans",
+    {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch|gmm|fuzzy|possibilistic|gustafson-kessel", .preset = "kmeans",
      .help = "How to cluster; see above."},
     {.name = "scaling", .kind = CLI_CHOICE, .value = "auto|none|sum|norm|standard|whiten",
      .preset = "auto",
@@ -26,11 +26,17 @@ static const cli_option options[] = {
      .help = "Seeded k-means++ starts, of which the best is taken."},
     {.name = "centers", .kind = CLI_FILE, .value = "FILE",
      .help = "The one start: a .npy of N x K centres in the space of the scaled features."},
-    {.name = "max-iterations", .kind = CLI_INTEGER, .value = "N", .preset = "300", .least = 1,
-     .most = 1000000, .help = "Most iterations of a start."},
+    {.name = "max-iterations", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
+     .help = "Most iterations of a start; default 300, of methods with membership 1000."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T", .least = 0,
-     .help = "Ends when the centres move less than this share of the spread of the points; default "
-             "1e-4."},
+     .help = "Ends when the centres move less than this share of the spread of the points, gmm when "
+             "the mean log-likelihood rises by less; default 1e-4, of fuzzy methods 1e-6."},
+    {.name = "fuzziness", .kind = CLI_REAL, .value = "M", .preset = "2", .least = 1.01, .most = 100,
+     .help = "Exponent of membership in fuzzy methods; near 1 is k-means."},
+    {.name = "covariance", .kind = CLI_CHOICE, .value = "full|diagonal", .preset = "full",
+     .help = "Shape of the clusters of gmm."},
+    {.name = "ridge", .kind = CLI_REAL, .value = "R", .preset = "1e-6", .least = 0,
+     .help = "Added to the variances of gmm and gustafson-kessel, as a share of the mean variance."},
     {.name = "batch", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 1,
      .most = 1000000, .help = "Positions in a batch of minibatch."},
     {.name = "sample", .kind = CLI_INTEGER, .value = "N", .preset = "4000", .least = 2,
@@ -89,7 +95,8 @@ const cli_command cli_command_cluster = {
         "vectors. Loadings of a position are divided by their sum (NMF) or norm (SVD) unless --scaling "
         "says otherwise: thickness and dose scale all of them together and are no phase.\n\n"
         "kmeans is Lloyd's iteration from seeded k-means++ starts; minibatch the same in batches, for very "
-        "many positions.\n\n"
+        "many positions; gmm a Gaussian mixture; fuzzy, possibilistic and gustafson-kessel give each position a "
+        "membership in every cluster, the last with an ellipsoid for each.\n\n"
         "OUT is the result with its clusters: label 0 is the largest. The pattern of a cluster is the mean "
         "of the raw patterns of its positions.",
     .examples = "unmix cluster scan.hspy -n 6 -o classes.hspy # in the space of singular vectors\n"

@@ -49,10 +49,14 @@ UM_API void um_features_free(um_features *features);
 
 /* ---- clusters ------------------------------------------------------------------------------- */
 
-/* name, words for people */
+/* name, word on the command line */
 #define UM_CLUSTER_METHOD_LIST(X)                                                                  \
     X(UM_CLUSTER_KMEANS, "kmeans")                                                                 \
-    X(UM_CLUSTER_MINIBATCH, "minibatch")
+    X(UM_CLUSTER_MINIBATCH, "minibatch")                                                           \
+    X(UM_CLUSTER_GMM, "gmm")                                                                       \
+    X(UM_CLUSTER_FUZZY, "fuzzy")                                                                   \
+    X(UM_CLUSTER_POSSIBILISTIC, "possibilistic")                                                   \
+    X(UM_CLUSTER_GUSTAFSON_KESSEL, "gustafson-kessel")
 
 typedef enum um_cluster_method {
 #define UM_CLUSTER_ENUM(name, word) name,
@@ -67,10 +71,15 @@ typedef struct um_cluster_options {
     um_cluster_method method;
     int64_t n;              /* clusters */
     int64_t starts;         /* seeded starts of which the best is taken; 10 */
-    int64_t max_iterations; /* 300 */
-    double tolerance;       /* ends when the centres move less than this share of the spread of the points (root
-                               of the sums of squares); 1e-4. K-means goes on until no label changes as well */
+    int64_t max_iterations; /* 300; methods with membership: 1000 */
+    double tolerance;       /* ends when the centres move less than this share of the spread of the points (roots
+                               of the sums of squares); 1e-4, fuzzy ones 1e-6. K-means goes on until no label
+                               changes as well. gmm: when the mean log-likelihood rises by less; 1e-4 */
     int64_t batch;          /* points in a batch of mini-batch k-means; 1024 */
+    double fuzziness;       /* m of fuzzy methods, > 1; 2 */
+    bool diagonal;          /* gmm: covariances without correlations */
+    double ridge;           /* added to the variances of gmm and gustafson-kessel, as a share of the mean variance
+                               of the features; 1e-6 */
     const double *centers;  /* n x dims, the one start (borrowed); NULL = k-means++ */
 } um_cluster_options;
 UM_API um_cluster_options um_cluster_defaults(um_cluster_method method, int64_t n);
@@ -84,8 +93,10 @@ typedef struct um_clustering {
     float *membership;     /* count x n, or NULL: each point belongs to its label's cluster alone */
     double *centers;       /* n x dims */
     int64_t *sizes;        /* n: points with this label */
-    double objective;      /* what the method minimises; k-means: sum of squared distances to the centres */
-    int64_t iterations;    /* of the best start */
+    double objective;      /* what the method minimises; k-means: sum of squared distances to the centres;
+                              gmm: negative mean log-likelihood; fuzzy ones: sum of u^m d^2 */
+    double log_likelihood, bic, aic; /* of gmm: of all points, and -2 log L + p log N, + 2 p; else NaN */
+    int64_t iterations;    /* of the best start; possibilistic: without those of its fuzzy start */
     bool converged;
 } um_clustering;
 
@@ -96,6 +107,13 @@ typedef struct um_clustering {
  *            many, and the best goes on with all. A centre that lost its points goes to the farthest point.
  * minibatch  Sculley 2010: batches of random points, each centre the mean of all points it was ever given;
  *            ends when the smoothed batch inertia has not fallen for ten batches.
+ * gmm        Gaussian mixture by expectation and maximisation, from the nearest centre of a k-means start.
+ * fuzzy      fuzzy c-means: u_c = 1 / sum_j (d_c/d_j)^(2/(m-1)), v_c = sum u^m x / sum u^m.
+ * possibilistic  t_c = 1 / (1 + (d_c^2/eta_c)^(1/(m-1))), eta_c = sum u^m d^2 / sum u^m of converged fuzzy c-means, from
+ *            which it starts (Krishnapuram & Keller 1993). Clusters may coincide: nothing keeps them apart.
+ * gustafson-kessel  fuzzy c-means with d^2 = (x-v)' [det(C)^(1/dims) C^-1] (x-v), C the fuzzy covariance of the cluster.
+ * The last four start from the best k-means start, or from `centers`, and add a membership of count x n floats. The label is
+ * the largest membership.
  * Errors: UM_ERROR_ARGUMENT when n is less than 1 or more than there are points. */
 UM_CHECK UM_API um_status um_cluster(const um_features *features, const um_cluster_options *options,
                                      um_clustering **out);
@@ -114,11 +132,12 @@ UM_CHECK UM_API um_status um_silhouette(const um_features *features, const um_cl
 typedef struct um_cluster_row {
     int64_t n;
     double objective, silhouette;
+    double bic, aic; /* gmm, else NaN */
     bool converged;
 } um_cluster_row;
 
-/* Clusters with low .. high clusters (low >= 2) and takes the number with the largest silhouette, the smaller one
- * of equals. rows: high - low + 1, the table. options->n and ->centers are not looked at. */
+/* Clusters with low .. high clusters (low >= 2) and takes the number with the largest silhouette (gmm: the least
+ * BIC), the smaller one of equals. rows: high - low + 1, the table. options->n and ->centers are not looked at. */
 UM_CHECK UM_API um_status um_cluster_choose(const um_features *features,
                                             const um_cluster_options *options, int64_t low,
                                             int64_t high, int64_t sample, um_cluster_row *rows,

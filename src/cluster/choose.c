@@ -21,7 +21,11 @@ um_status um_cluster_choose(const um_features *f, const um_cluster_options *opti
         um_clustering *c = NULL;
         um_status status = um_cluster(f, &o, &c);
         if (status == UM_OK) {
-            *row = (um_cluster_row){.n = o.n, .objective = c->objective, .converged = c->converged};
+            *row = (um_cluster_row){.n = o.n,
+                                    .objective = c->objective,
+                                    .bic = c->bic,
+                                    .aic = c->aic,
+                                    .converged = c->converged};
             status = um_silhouette(f, c, sample, &row->silhouette, NULL);
         }
         if (status != UM_OK) {
@@ -30,8 +34,9 @@ um_status um_cluster_choose(const um_features *f, const um_cluster_options *opti
             *best = NULL;
             return status;
         }
-        if (*best == NULL || row->silhouette > score) {
-            score = row->silhouette;
+        double value = isfinite(row->bic) ? -row->bic : row->silhouette;
+        if (*best == NULL || value > score) {
+            score = value;
             um_clustering_free(*best);
             *best = c;
         } else {

@@ -1,6 +1,7 @@
 /* One clustering by the method that is wanted, in order of size. */
 #include "cluster_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +17,16 @@ const char *um_cluster_method_name(um_cluster_method method)
 
 um_cluster_options um_cluster_defaults(um_cluster_method method, int64_t n)
 {
-    return (um_cluster_options){.method = method, .n = n, .starts = 10, .max_iterations = 300,
-                                .tolerance = 1e-4, .batch = 1024};
+    bool fuzzy = method == UM_CLUSTER_FUZZY || method == UM_CLUSTER_POSSIBILISTIC ||
+                 method == UM_CLUSTER_GUSTAFSON_KESSEL;
+    return (um_cluster_options){.method = method,
+                                .n = n,
+                                .starts = 10,
+                                .max_iterations = fuzzy || method == UM_CLUSTER_GMM ? 1000 : 300,
+                                .tolerance = fuzzy ? 1e-6 : 1e-4,
+                                .batch = 1024,
+                                .fuzziness = 2,
+                                .ridge = 1e-6};
 }
 
 /* ---- results ------------------------------------------------------------------------------------ */
@@ -31,7 +40,8 @@ um_status um_clustering_create(const um_features *f, um_cluster_method method, i
         return um_fail(f->ctx, UM_ERROR_MEMORY, "no memory for clusters");
     }
     *c = (um_clustering){
-        .ctx = f->ctx, .method = method, .n = n, .count = f->count, .dims = f->dims};
+        .ctx = f->ctx, .method = method, .n = n, .count = f->count, .dims = f->dims,
+        .log_likelihood = NAN, .bic = NAN, .aic = NAN};
     c->centers = calloc((size_t)(n * f->dims) + 1, sizeof *c->centers);
     c->sizes = calloc((size_t)n + 1, sizeof *c->sizes);
     um_status status = c->centers != NULL && c->sizes != NULL
@@ -132,6 +142,10 @@ um_status um_cluster(const um_features *f, const um_cluster_options *o, um_clust
     static const method_fn methods[UM_CLUSTER_METHODS] = {
         [UM_CLUSTER_KMEANS] = um_cluster_kmeans,
         [UM_CLUSTER_MINIBATCH] = um_cluster_minibatch,
+        [UM_CLUSTER_GMM] = um_cluster_mixture,
+        [UM_CLUSTER_FUZZY] = um_cluster_fuzzy,
+        [UM_CLUSTER_POSSIBILISTIC] = um_cluster_fuzzy,
+        [UM_CLUSTER_GUSTAFSON_KESSEL] = um_cluster_fuzzy,
     };
     *out = NULL;
     if (o->n < 1 || o->n > f->count) {

@@ -56,6 +56,10 @@ um_status um_kmeans_start(const um_features *features, const um_cluster_options 
                           double *centers);
 um_status um_cluster_kmeans(const um_features *features, const um_cluster_options *options,
                             um_clustering *out);
+um_status um_cluster_mixture(const um_features *features, const um_cluster_options *options,
+                             um_clustering *out);
+um_status um_cluster_fuzzy(const um_features *features, const um_cluster_options *options,
+                           um_clustering *out);
 um_status um_cluster_minibatch(const um_features *features, const um_cluster_options *options,
                                um_clustering *out);
 

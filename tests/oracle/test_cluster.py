@@ -6,7 +6,7 @@ import sys
 
 import numpy
 import pytest
-from sklearn import cluster, metrics
+from sklearn import cluster, metrics, mixture
 
 import reference
 
@@ -138,6 +138,84 @@ def test_same_bits_for_any_number_of_threads(unmix, tmp_path):
         with numpy.load(path) as file:
             files.append({name: file[name].tobytes() for name in file if name not in ("unmix_model", "provenance")})
     assert files[0] == files[1]
+
+
+def fitted(unmix, result, tmp_path, method, *options, n=5):
+    """Runs a method from a shared start: points, start, what it said, label, membership (positions x n), centres."""
+    x, kept = features(result)
+    start = x[numpy.random.default_rng(8).choice(len(x), n, replace=False)]
+    numpy.save(tmp_path / "start.npy", start)
+    got = unmix("cluster", result, "-n", n, "--method", method, "--centers", tmp_path / "start.npy", "-o",
+                tmp_path / "c.npz", "--no-report", "--force", *options)
+    label = labels(tmp_path / "c.npz", kept)
+    with numpy.load(tmp_path / "c.npz") as file:
+        return x, start, got, label, file["cluster_membership"][:, kept].T, file["cluster_centroids"]
+
+
+@pytest.mark.parametrize("kind", ["full", "diagonal"])
+def test_mixture_from_a_shared_start(unmix, result, tmp_path, kind):
+    """scikit-learn's expectation and maximisation from the same first step: hard labels of the nearest centre."""
+    x, start, got, label, membership, _ = fitted(unmix, result, tmp_path, "gmm", "--covariance", kind,
+                                                 "--tolerance", 1e-9, "--ridge", 1e-3)
+    ridge = 1e-3 * x.var(axis=0).mean()
+    hard = numpy.eye(5)[((x[:, None] - start) ** 2).sum(axis=2).argmin(axis=1)]
+    weights, means = hard.mean(axis=0), hard.T @ x / hard.sum(axis=0)[:, None]
+    covariances = numpy.stack([numpy.cov(x[hard[:, c] > 0].T, bias=True) for c in range(5)]) + ridge * numpy.eye(4)
+    precisions = (numpy.linalg.inv(covariances) if kind == "full"
+                  else 1 / numpy.diagonal(covariances, axis1=1, axis2=2))
+    theirs = mixture.GaussianMixture(5, covariance_type=kind[:4], tol=1e-9, max_iter=1000, reg_covar=ridge,
+                                     weights_init=weights, means_init=means, precisions_init=precisions).fit(x)
+    assert metrics.adjusted_rand_score(theirs.predict(x), label) > 0.999
+    assert got["objective"] == pytest.approx(-theirs.score(x), rel=1e-5)
+    assert got["bic"] == pytest.approx(theirs.bic(x), rel=1e-5)
+    assert got["aic"] == pytest.approx(theirs.aic(x), rel=1e-5)
+    numpy.testing.assert_allclose(numpy.sort(membership, axis=1), numpy.sort(theirs.predict_proba(x), axis=1),
+                                  atol=2e-3)
+
+
+@pytest.mark.parametrize("m", [2, 1.5])
+def test_fuzzy_is_a_fixed_point(unmix, result, tmp_path, m):
+    x, _, got, label, u, centers = fitted(unmix, result, tmp_path, "fuzzy", "--fuzziness", m)
+    distance = numpy.linalg.norm(x[:, None] - centers, axis=2)
+    expected = 1 / ((distance[:, :, None] / distance[:, None, :]) ** (2 / (m - 1))).sum(axis=2)
+    numpy.testing.assert_allclose(u, expected, atol=1e-6)
+    numpy.testing.assert_allclose(centers, (u**m).T @ x / (u**m).sum(axis=0)[:, None], atol=2e-6)
+    assert got["objective"] == pytest.approx((u**m * distance**2).sum(), rel=1e-5)
+    assert (label == u.argmax(axis=1)).all()
+
+
+def test_possibilistic_is_a_fixed_point(unmix, result, tmp_path):
+    x, _, _, _, t, centers = fitted(unmix, result, tmp_path, "possibilistic", "--fuzziness", 1.5)
+    power = 1 / (1.5 - 1)
+    d2 = ((x[:, None] - centers) ** 2).sum(axis=2)
+    far = (t > 1e-3) & (t < 0.999)
+    width = numpy.where(far, d2 / (1 / numpy.where(far, t, 0.5) - 1) ** (1 / power), numpy.nan)
+    eta = numpy.nanmedian(width, axis=0)  # one number for all points of a cluster
+    numpy.testing.assert_allclose(t, 1 / (1 + (d2 / eta) ** power), atol=1e-5)
+    numpy.testing.assert_allclose(centers, (t**1.5).T @ x / (t**1.5).sum(axis=0)[:, None], atol=2e-6)
+    # The widths are those of fuzzy c-means from the same start.
+    _, _, _, _, u, middle = fitted(unmix, result, tmp_path, "fuzzy", "--fuzziness", 1.5)
+    widths = (u**1.5 * ((x[:, None] - middle) ** 2).sum(axis=2)).sum(axis=0) / (u**1.5).sum(axis=0)
+    numpy.testing.assert_allclose(numpy.sort(eta), numpy.sort(widths), rtol=1e-3)
+
+
+def test_gustafson_kessel_is_a_fixed_point(unmix, result, tmp_path):
+    x, _, got, _, u, centers = fitted(unmix, result, tmp_path, "gustafson-kessel", "--ridge", 1e-3)
+    w = u.astype("f8") ** 2
+    numpy.testing.assert_allclose(centers, w.T @ x / w.sum(axis=0)[:, None], atol=2e-6)
+    difference = x[:, None] - centers
+    covariance = numpy.einsum("pc,pci,pcj->cij", w, difference, difference) / w.sum(axis=0)[:, None, None]
+    covariance += 1e-3 * x.var(axis=0).mean() * numpy.eye(4)
+    norm = numpy.linalg.det(covariance)[:, None, None] ** (1 / 4) * numpy.linalg.inv(covariance)
+    d2 = numpy.einsum("pci,cij,pcj->pc", difference, norm, difference)
+    numpy.testing.assert_allclose(u, 1 / (d2[:, :, None] / d2[:, None, :]).sum(axis=2), atol=2e-5)
+    assert got["objective"] == pytest.approx((w * d2).sum(), rel=1e-4)
+
+
+def test_number_of_a_mixture_by_bic(unmix, result, tmp_path):
+    got = unmix("cluster", result, "-n", "auto", "--range", "3..7", "--method", "gmm", "--ridge", 1e-3, "--starts", 3,
+                "-o", tmp_path / "c.npz", "--no-report")
+    assert got["n"] == min(got["table"], key=lambda row: row["bic"])["n"] == 5
 
 
 @pytest.mark.parametrize("python", [pytest.param("/usr/bin/python3", marks=pytest.mark.long), sys.executable],
