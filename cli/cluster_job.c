@@ -212,6 +212,10 @@ um_status cluster_job_run(cluster_job *job)
     um_array *array = NULL;
     double *centers = NULL;
     options.starts = cli_integer(c, "starts");
+    options.exact = cli_integer(c, "exact");
+    options.parts = cli_integer(c, "parts");
+    options.least_size = cli_given(c, "least-size") ? cli_integer(c, "least-size") : 0;
+    options.neighbours = cli_integer(c, "neighbours");
     options.fuzziness = cli_real(c, "fuzziness");
     options.diagonal = cli_choice(c, "covariance") == 1;
     options.ridge = cli_real(c, "ridge");
@@ -222,7 +226,8 @@ um_status cluster_job_run(cluster_job *job)
     if (cli_given(c, "tolerance")) {
         options.tolerance = cli_real(c, "tolerance");
     }
-    um_status status = parse_number(job, &options.n);
+    um_status status =
+        options.method == UM_CLUSTER_HDBSCAN ? UM_OK : parse_number(job, &options.n);
     if (status == UM_OK) {
         status = read_centers(job, &options, &array, &centers);
     }

@@ -6,7 +6,8 @@ static const cli_option options[] = {
      .help = "Clusters; auto = the number in --range with the largest silhouette, of gmm with the least BIC."},
     {.name = "range", .kind = CLI_TEXT, .value = "A..B", .preset = "2..12",
      .help = "Numbers of clusters that auto tries."},
-    {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch|gmm|fuzzy|possibilistic|gustafson-kessel", .preset = "kmeans",
+    {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch|gmm|fuzzy|possibilistic|gustafson-kessel|"
+     "ward|hdbscan", .preset = "kmeans",
      .help = "How to cluster; see above."},
     {.name = "scaling", .kind = CLI_CHOICE, .value = "auto|none|sum|norm|standard|whiten",
      .preset = "auto",
@@ -37,6 +38,14 @@ static const cli_option options[] = {
      .help = "Shape of the clusters of gmm."},
     {.name = "ridge", .kind = CLI_REAL, .value = "R", .preset = "1e-6", .least = 0,
      .help = "Added to the variances of gmm and gustafson-kessel, as a share of the mean variance."},
+    {.name = "least-size", .kind = CLI_INTEGER, .value = "N", .least = 2, .most = 1e9,
+     .help = "Fewest positions in a cluster of hdbscan; default 0.5 % of all, at least 5."},
+    {.name = "neighbours", .kind = CLI_INTEGER, .value = "N", .preset = "10", .least = 1, .most = 10000,
+     .help = "Positions that make a dense place for hdbscan, the position itself counted."},
+    {.name = "exact", .kind = CLI_INTEGER, .value = "N", .preset = "10000", .least = 2, .most = 1e6,
+     .help = "Most positions that ward takes one by one; more are gathered into --parts first."},
+    {.name = "parts", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 2, .most = 100000,
+     .help = "Centres of minibatch that stand for more positions in ward."},
     {.name = "batch", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 1,
      .most = 1000000, .help = "Positions in a batch of minibatch."},
     {.name = "sample", .kind = CLI_INTEGER, .value = "N", .preset = "4000", .least = 2,
@@ -96,7 +105,8 @@ const cli_command cli_command_cluster = {
         "says otherwise: thickness and dose scale all of them together and are no phase.\n\n"
         "kmeans is Lloyd's iteration from seeded k-means++ starts; minibatch the same in batches, for very "
         "many positions; gmm a Gaussian mixture; fuzzy, possibilistic and gustafson-kessel give each position a "
-        "membership in every cluster, the last with an ellipsoid for each.\n\n"
+        "membership in every cluster, the last with an ellipsoid for each. ward joins the two clusters that cost least until N are left. hdbscan finds "
+        "dense regions, and their number, by itself and leaves what lies between as noise, label -1.\n\n"
         "OUT is the result with its clusters: label 0 is the largest. The pattern of a cluster is the mean "
         "of the raw patterns of its positions.",
     .examples = "unmix cluster scan.hspy -n 6 -o classes.hspy # in the space of singular vectors\n"

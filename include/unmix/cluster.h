@@ -56,7 +56,9 @@ UM_API void um_features_free(um_features *features);
     X(UM_CLUSTER_GMM, "gmm")                                                                       \
     X(UM_CLUSTER_FUZZY, "fuzzy")                                                                   \
     X(UM_CLUSTER_POSSIBILISTIC, "possibilistic")                                                   \
-    X(UM_CLUSTER_GUSTAFSON_KESSEL, "gustafson-kessel")
+    X(UM_CLUSTER_GUSTAFSON_KESSEL, "gustafson-kessel")                                             \
+    X(UM_CLUSTER_WARD, "ward")                                                                     \
+    X(UM_CLUSTER_HDBSCAN, "hdbscan")
 
 typedef enum um_cluster_method {
 #define UM_CLUSTER_ENUM(name, word) name,
@@ -80,6 +82,9 @@ typedef struct um_cluster_options {
     bool diagonal;          /* gmm: covariances without correlations */
     double ridge;           /* added to the variances of gmm and gustafson-kessel, as a share of the mean variance
                                of the features; 1e-6 */
+    int64_t exact, parts;   /* ward: all points are leaves up to `exact` (10,000), else centres of `parts` (1024) */
+    int64_t least_size;     /* hdbscan: points in a cluster; 0 = 0.5 % of the points, at least 5 */
+    int64_t neighbours;     /* hdbscan: the core distance is that to the so-manieth nearest point, itself counted; 10 */
     const double *centers;  /* n x dims, the one start (borrowed); NULL = k-means++ */
 } um_cluster_options;
 UM_API um_cluster_options um_cluster_defaults(um_cluster_method method, int64_t n);
@@ -114,6 +119,12 @@ typedef struct um_clustering {
  * gustafson-kessel  fuzzy c-means with d^2 = (x-v)' [det(C)^(1/dims) C^-1] (x-v), C the fuzzy covariance of the cluster.
  * The last four start from the best k-means start, or from `centers`, and add a membership of count x n floats. The label is
  * the largest membership.
+ * ward       Ward's linkage, cut at n clusters: exact for up to options->exact points (chains of nearest neighbours on
+ *            centroids: count x dims doubles, time count^2 x dims), beyond that on the centres of `parts` mini-batch
+ *            clusters with their sizes.
+ * hdbscan    Campello, Moulavi & Sander 2013 by excess of mass, one cluster alone not allowed; n is not looked at. Exact
+ *            neighbours from a k-d tree, minimum spanning tree by Boruvka's rounds; meant for up to about ten features.
+ *            UM_ERROR_VALUE when all is noise.
  * Errors: UM_ERROR_ARGUMENT when n is less than 1 or more than there are points. */
 UM_CHECK UM_API um_status um_cluster(const um_features *features, const um_cluster_options *options,
                                      um_clustering **out);

@@ -26,10 +26,24 @@ um_cluster_options um_cluster_defaults(um_cluster_method method, int64_t n)
                                 .tolerance = fuzzy ? 1e-6 : 1e-4,
                                 .batch = 1024,
                                 .fuzziness = 2,
-                                .ridge = 1e-6};
+                                .ridge = 1e-6,
+                                .exact = 10000,
+                                .parts = 1024,
+                                .neighbours = 10};
 }
 
 /* ---- results ------------------------------------------------------------------------------------ */
+
+um_status um_clustering_resize(um_clustering *c)
+{
+    free(c->centers);
+    free(c->sizes);
+    c->centers = calloc((size_t)(c->n * c->dims) + 1, sizeof *c->centers);
+    c->sizes = calloc((size_t)c->n + 1, sizeof *c->sizes);
+    return c->centers != NULL && c->sizes != NULL
+               ? UM_OK
+               : um_fail(c->ctx, UM_ERROR_MEMORY, "no memory for clusters");
+}
 
 um_status um_clustering_create(const um_features *f, um_cluster_method method, int64_t n,
                                um_clustering **out)
@@ -42,11 +56,7 @@ um_status um_clustering_create(const um_features *f, um_cluster_method method, i
     *c = (um_clustering){
         .ctx = f->ctx, .method = method, .n = n, .count = f->count, .dims = f->dims,
         .log_likelihood = NAN, .bic = NAN, .aic = NAN};
-    c->centers = calloc((size_t)(n * f->dims) + 1, sizeof *c->centers);
-    c->sizes = calloc((size_t)n + 1, sizeof *c->sizes);
-    um_status status = c->centers != NULL && c->sizes != NULL
-                           ? UM_OK
-                           : um_fail(f->ctx, UM_ERROR_MEMORY, "no memory for clusters");
+    um_status status = um_clustering_resize(c);
     if (status == UM_OK) {
         status = um_buffer_alloc(f->ctx, (size_t)f->count, sizeof *c->label, "labels", &c->label);
     }
@@ -66,6 +76,60 @@ void um_clustering_free(um_clustering *c)
         free(c->sizes);
         free(c);
     }
+}
+
+typedef struct averaging {
+    const um_features *f;
+    const um_clustering *clusters;
+} averaging;
+
+static void add_points(void *user, int64_t first, int64_t count, double *sums, double *scratch)
+{
+    (void)scratch;
+    const averaging *a = user;
+    int64_t width = a->f->dims + 1;
+    for (int64_t p = first; p < first + count; p++) {
+        int32_t label = a->clusters->label[p];
+        for (int64_t j = 0; label >= 0 && j < a->f->dims; j++) {
+            sums[label * width + j] += (double)a->f->values[p * a->f->dims + j];
+        }
+        if (label >= 0) {
+            sums[label * width + width - 1] += 1;
+        }
+    }
+}
+
+static void add_squares(void *user, int64_t first, int64_t count, double *sums, double *scratch)
+{
+    (void)scratch;
+    const averaging *a = user;
+    for (int64_t p = first; p < first + count; p++) {
+        int32_t label = a->clusters->label[p];
+        for (int64_t j = 0; label >= 0 && j < a->f->dims; j++) {
+            double d = (double)a->f->values[p * a->f->dims + j] -
+                       a->clusters->centers[label * a->f->dims + j];
+            sums[0] += d * d;
+        }
+    }
+}
+
+um_status um_clustering_centers(const um_features *f, um_clustering *c)
+{
+    int64_t width = f->dims + 1;
+    double *total = calloc((size_t)(c->n * width) + 1, sizeof *total);
+    if (total == NULL) {
+        return um_fail(f->ctx, UM_ERROR_MEMORY, "no memory for centres");
+    }
+    averaging a = {f, c};
+    um_points_job sum = {f, (size_t)(c->n * width), 0, add_points, &a, total};
+    um_status status = um_points_run(&sum);
+    for (int64_t i = 0; i < c->n * f->dims; i++) {
+        double size = total[i / f->dims * width + f->dims];
+        c->centers[i] = size > 0 ? total[i / f->dims * width + i % f->dims] / size : 0;
+    }
+    free(total);
+    um_points_job squares = {f, 1, 0, add_squares, &a, &c->objective};
+    return status == UM_OK ? um_points_run(&squares) : status;
 }
 
 /* ---- order -------------------------------------------------------------------------------------- */
@@ -146,14 +210,17 @@ um_status um_cluster(const um_features *f, const um_cluster_options *o, um_clust
         [UM_CLUSTER_FUZZY] = um_cluster_fuzzy,
         [UM_CLUSTER_POSSIBILISTIC] = um_cluster_fuzzy,
         [UM_CLUSTER_GUSTAFSON_KESSEL] = um_cluster_fuzzy,
+        [UM_CLUSTER_WARD] = um_cluster_ward,
+        [UM_CLUSTER_HDBSCAN] = um_cluster_hdbscan,
     };
     *out = NULL;
-    if (o->n < 1 || o->n > f->count) {
+    int64_t n = o->method == UM_CLUSTER_HDBSCAN ? 0 : o->n;
+    if (o->method != UM_CLUSTER_HDBSCAN && (n < 1 || n > f->count)) {
         return um_fail(f->ctx, UM_ERROR_ARGUMENT, "%lld clusters: 1 to %lld are possible here",
                        (long long)o->n, (long long)f->count);
     }
     um_clustering *c = NULL;
-    UM_TRY(um_clustering_create(f, o->method, o->n, &c));
+    UM_TRY(um_clustering_create(f, o->method, n, &c));
     um_status status = methods[o->method](f, o, c);
     if (status == UM_OK) {
         status = um_clustering_sort(c);

@@ -37,6 +37,10 @@ size_t um_nearest(const double *d2, size_t k);
 
 um_status um_clustering_create(const um_features *features, um_cluster_method method, int64_t n,
                                um_clustering **out);
+/* Room for another number of clusters, n, that a method found itself. */
+um_status um_clustering_resize(um_clustering *clustering);
+/* Centres from labels, and the sum of squared distances to them as the objective. */
+um_status um_clustering_centers(const um_features *features, um_clustering *clustering);
 /* Sizes from labels; clusters into order of size, ties as they were. */
 um_status um_clustering_sort(um_clustering *clustering);
 
@@ -60,6 +64,10 @@ um_status um_cluster_mixture(const um_features *features, const um_cluster_optio
                              um_clustering *out);
 um_status um_cluster_fuzzy(const um_features *features, const um_cluster_options *options,
                            um_clustering *out);
+um_status um_cluster_ward(const um_features *features, const um_cluster_options *options,
+                          um_clustering *out);
+um_status um_cluster_hdbscan(const um_features *features, const um_cluster_options *options,
+                             um_clustering *out);
 um_status um_cluster_minibatch(const um_features *features, const um_cluster_options *options,
                                um_clustering *out);
 

@@ -72,7 +72,7 @@ static um_status start(const um_features *f, const um_cluster_options *o, double
         return um_kmeans_start(f, o, centers);
     }
     um_features *sample = NULL;
-    UM_TRY(um_features_sample(f, 32 * o->n > 8192 ? 32 * o->n : 8192, &sample));
+    UM_TRY(um_features_sample(f, 8 * o->n > 8192 ? 8 * o->n : 8192, &sample));
     um_status status = um_kmeans_seed(sample, o->n, 0, centers);
     um_features_free(sample);
     return status;
