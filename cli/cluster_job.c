@@ -125,123 +125,14 @@ um_status cluster_job_points(cluster_job *job)
     return status;
 }
 
-/* ---- clusters ----------------------------------------------------------------------------------- */
-
-static um_status parse_number(cluster_job *job, int64_t *n)
-{
-    cli *c = job->c;
-    const char *text = cli_text(c, "clusters");
-    *n = 0;
-    if (strcmp(text, "auto") == 0) {
-        const char *range = cli_text(c, "range");
-        long long low = 0;
-        long long high = 0;
-        char rest = 0;
-        if (sscanf(range, "%lld..%lld%c", &low, &high, &rest) != 2 || low < 2 || high < low ||
-            high > 1000) {
-            return cli_fail(c, UM_ERROR_ARGUMENT, "--range takes A..B with 2 <= A <= B, not '%s'",
-                            range);
-        }
-        job->low = low;
-        job->high = high < job->features->count ? high : job->features->count;
-        return UM_OK;
-    }
-    return cli_parse_integer(text, n) && *n > 0
-               ? UM_OK
-               : cli_fail(c, UM_ERROR_ARGUMENT, "-n takes a number of clusters or auto, not '%s'",
-                          text);
-}
-
-/* The start that the user names: n x dims numbers. */
-static um_status read_centers(cluster_job *job, um_cluster_options *options, um_array **array,
-                              double **centers)
-{
-    cli *c = job->c;
-    const char *path = cli_text(c, "centers");
-    if (path == NULL) {
-        return UM_OK;
-    }
-    um_status status = um_array_read(c->ctx, path, array);
-    if (status != UM_OK) {
-        return status;
-    }
-    if ((*array)->ndim != 2 || (*array)->shape[1] != job->features->dims || options->n != (*array)->shape[0]) {
-        return cli_fail(c, UM_ERROR_SHAPE, "--centers %s: is not %lld x %lld, one row per cluster of -n",
-                        path, (long long)options->n, (long long)job->features->dims);
-    }
-    int64_t count = um_array_size(*array);
-    *centers = calloc((size_t)count + 1, sizeof **centers);
-    if (*centers == NULL) {
-        return cli_fail(c, UM_ERROR_MEMORY, "no memory for centres");
-    }
-    for (int64_t i = 0; i < count; i++) {
-        (*centers)[i] = um_array_get(*array, i);
-    }
-    options->centers = *centers;
-    return UM_OK;
-}
-
-static um_status cluster(cluster_job *job, um_cluster_options *options)
-{
-    cli *c = job->c;
-    int64_t sample = cli_integer(c, "sample");
-    um_status status = UM_OK;
-    if (job->high > 0) {
-        job->rows = calloc((size_t)(job->high - job->low + 1), sizeof *job->rows);
-        status = job->rows != NULL ? um_cluster_choose(job->features, options, job->low, job->high,
-                                                       sample, job->rows, &job->clusters)
-                                   : cli_fail(c, UM_ERROR_MEMORY, "no memory for a table");
-    } else {
-        status = um_cluster(job->features, options, &job->clusters);
-    }
-    if (status == UM_OK) {
-        job->silhouette_of = calloc((size_t)job->clusters->n + 1, sizeof(double));
-        status = job->silhouette_of != NULL
-                     ? um_silhouette(job->features, job->clusters, sample, &job->silhouette,
-                                     job->silhouette_of)
-                     : cli_fail(c, UM_ERROR_MEMORY, "no memory for silhouettes");
-    }
-    return status;
-}
-
-um_status cluster_job_run(cluster_job *job)
-{
-    cli *c = job->c;
-    um_cluster_options options =
-        um_cluster_defaults((um_cluster_method)cli_choice(c, "method"), 0);
-    um_array *array = NULL;
-    double *centers = NULL;
-    options.starts = cli_integer(c, "starts");
-    options.exact = cli_integer(c, "exact");
-    options.parts = cli_integer(c, "parts");
-    options.least_size = cli_given(c, "least-size") ? cli_integer(c, "least-size") : 0;
-    options.neighbours = cli_integer(c, "neighbours");
-    options.fuzziness = cli_real(c, "fuzziness");
-    options.diagonal = cli_choice(c, "covariance") == 1;
-    options.ridge = cli_real(c, "ridge");
-    if (cli_given(c, "max-iterations")) {
-        options.max_iterations = cli_integer(c, "max-iterations");
-    }
-    options.batch = cli_integer(c, "batch");
-    if (cli_given(c, "tolerance")) {
-        options.tolerance = cli_real(c, "tolerance");
-    }
-    um_status status =
-        options.method == UM_CLUSTER_HDBSCAN ? UM_OK : parse_number(job, &options.n);
-    if (status == UM_OK) {
-        status = read_centers(job, &options, &array, &centers);
-    }
-    if (status == UM_OK) {
-        status = cluster(job, &options);
-    }
-    um_array_free(array);
-    free(centers);
-    return status;
-}
+/* ---- patterns --------------------------------------------------------------------------------------- */
 
 um_status cluster_job_patterns(cluster_job *job)
 {
     um_shape s = um_model_shape(job->model);
+    if (job->patterns != NULL) {
+        return UM_OK;
+    }
     job->patterns = calloc((size_t)(job->clusters->n * s.ky * s.kx) + 1, sizeof(double));
     if (job->patterns == NULL) {
         return cli_fail(job->c, UM_ERROR_MEMORY, "no memory for the patterns of clusters");
@@ -322,6 +213,7 @@ void cluster_job_free(cluster_job *job)
     cli_scan_close(&job->scan);
     json_decref(job->files);
     free(job->rows);
+    free(job->gap);
     free(job->silhouette_of);
     free(job->patterns);
     free(job->report);

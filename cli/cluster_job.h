@@ -15,6 +15,7 @@ typedef struct cluster_job {
     um_clustering *clusters;
     int64_t low, high;    /* of -n auto; 0 when the number was given */
     um_cluster_row *rows; /* its table */
+    double *gap, *gap_error; /* of its rows, or NULL */
     double silhouette, *silhouette_of;
     double *patterns;
     char *report;
@@ -26,6 +27,8 @@ UM_CHECK um_status cluster_job_points(cluster_job *job);
 UM_CHECK um_status cluster_job_run(cluster_job *job);
 UM_CHECK um_status cluster_job_patterns(cluster_job *job);
 UM_CHECK um_status cluster_job_save(cluster_job *job);
+/* Label map, membership maps and patterns in the folder of --pictures. */
+UM_CHECK um_status cluster_job_draw(cluster_job *job);
 void cluster_job_free(cluster_job *job);
 
 UM_CHECK um_status cluster_job_tell(cluster_job *job);

@@ -9,10 +9,12 @@ static json_t *table_json(const cluster_job *job)
     for (int64_t i = 0; job->rows != NULL && i <= job->high - job->low; i++) {
         const um_cluster_row *r = &job->rows[i];
         json_array_append_new(
-            table, json_pack("{s:I, s:o, s:o, s:o, s:o, s:b}", "n", (json_int_t)r->n, "objective",
+            table, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "n", (json_int_t)r->n, "objective",
                              cli_json_real(r->objective), "silhouette",
                              cli_json_real(r->silhouette), "bic", cli_json_real(r->bic), "aic",
-                             cli_json_real(r->aic), "converged", (int)r->converged));
+                             cli_json_real(r->aic), "gap", cli_json_real(job->gap ? job->gap[i] : NAN),
+                             "gap_error", cli_json_real(job->gap ? job->gap_error[i] : NAN),
+                             "converged", (int)r->converged));
     }
     return table;
 }
@@ -45,14 +47,19 @@ static void say_table(const cluster_job *job)
 {
     cli *c = job->c;
     bool mixture = isfinite(job->clusters->bic);
-    cli_say(c, "%8s  %14s  %10s  %s", "clusters", "objective", "silhouette", mixture ? "         BIC" : "");
+    cli_say(c, "%8s  %14s  %10s%s%s", "clusters", "objective", "silhouette",
+            mixture ? "           BIC" : "", job->gap ? "               gap" : "");
     for (int64_t i = 0; i <= job->high - job->low; i++) {
         const um_cluster_row *r = &job->rows[i];
         char bic[32] = "";
+        char gap[48] = "";
+        if (job->gap != NULL) {
+            snprintf(gap, sizeof gap, "  %7.4f +- %.4f", job->gap[i], job->gap_error[i]);
+        }
         if (mixture) {
             snprintf(bic, sizeof bic, "  %12.6g", r->bic);
         }
-        cli_say(c, "%8lld  %14.6g  %10.4f%s%s%s", (long long)r->n, r->objective, r->silhouette, bic,
+        cli_say(c, "%8lld  %14.6g  %10.4f%s%s%s%s", (long long)r->n, r->objective, r->silhouette, bic, gap,
                 r->n == job->clusters->n ? "  <- taken" : "",
                 r->converged ? "" : "  (not converged)");
     }

@@ -7,7 +7,7 @@ static const cli_option options[] = {
     {.name = "range", .kind = CLI_TEXT, .value = "A..B", .preset = "2..12",
      .help = "Numbers of clusters that auto tries."},
     {.name = "method", .kind = CLI_CHOICE, .value = "kmeans|minibatch|gmm|fuzzy|possibilistic|gustafson-kessel|"
-     "ward|hdbscan", .preset = "kmeans",
+     "ward|hdbscan|rotation", .preset = "kmeans",
      .help = "How to cluster; see above."},
     {.name = "scaling", .kind = CLI_CHOICE, .value = "auto|none|sum|norm|standard|whiten",
      .preset = "auto",
@@ -44,12 +44,21 @@ static const cli_option options[] = {
      .help = "Positions that make a dense place for hdbscan, the position itself counted."},
     {.name = "exact", .kind = CLI_INTEGER, .value = "N", .preset = "10000", .least = 2, .most = 1e6,
      .help = "Most positions that ward takes one by one; more are gathered into --parts first."},
-    {.name = "parts", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 2, .most = 100000,
-     .help = "Centres of minibatch that stand for more positions in ward."},
+    {.name = "parts", .kind = CLI_INTEGER, .value = "N", .least = 2, .most = 100000,
+     .help = "Centres of minibatch that stand for more positions in ward, default 1024; clusters of "
+             "kmeans whose patterns rotation compares, default 48."},
+    {.name = "correlation", .kind = CLI_REAL, .value = "R", .preset = "0.8", .least = -1, .most = 1,
+     .help = "With -n auto, rotation joins patterns that are at least so alike."},
+    {.name = "beam", .kind = CLI_TEXT, .value = "cy,cx",
+     .help = "Centre of rotation, px of the prepared pattern; default: found in the mean pattern."},
     {.name = "batch", .kind = CLI_INTEGER, .value = "N", .preset = "1024", .least = 1,
      .most = 1000000, .help = "Positions in a batch of minibatch."},
     {.name = "sample", .kind = CLI_INTEGER, .value = "N", .preset = "4000", .least = 2,
      .most = 100000, .help = "Positions that the silhouette is measured on."},
+    {.name = "pictures", .kind = CLI_FOLDER, .value = "DIR",
+     .help = "Label map (.png, .tif) and maps of membership (.tif) go to this folder."},
+    {.name = "gap", .kind = CLI_INTEGER, .value = "B", .preset = "0", .least = 0, .most = 1000,
+     .help = "With -n auto, adds the gap statistic of k-means against B references without clusters."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
      .help = "Where the report goes; default: beside the first result."},
     {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
@@ -60,6 +69,13 @@ static const cli_option options[] = {
 static um_status check_outputs(cli *c, cluster_job *job)
 {
     um_status status = cli_check_models(c);
+    const char *folder = cli_text(c, "pictures");
+    if (status == UM_OK && folder != NULL) {
+        status = !c->force && cli_folder_in_use(folder)
+                     ? cli_fail(c, UM_ERROR_EXISTS,
+                                "%s: is not empty: pass --force to replace files in it", folder)
+                     : cli_check_parent(c, folder);
+    }
     if (status != UM_OK || cli_given(c, "no-report")) {
         return status == UM_OK && cli_given(c, "report")
                    ? cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other")
@@ -88,6 +104,9 @@ static um_status run(cli *c)
         status = cluster_job_save(&job);
     }
     if (status == UM_OK) {
+        status = cluster_job_draw(&job);
+    }
+    if (status == UM_OK) {
         status = cluster_job_tell(&job);
     }
     cluster_job_free(&job);
@@ -105,8 +124,11 @@ const cli_command cli_command_cluster = {
         "says otherwise: thickness and dose scale all of them together and are no phase.\n\n"
         "kmeans is Lloyd's iteration from seeded k-means++ starts; minibatch the same in batches, for very "
         "many positions; gmm a Gaussian mixture; fuzzy, possibilistic and gustafson-kessel give each position a "
-        "membership in every cluster, the last with an ellipsoid for each. ward joins the two clusters that cost least until N are left. hdbscan finds "
-        "dense regions, and their number, by itself and leaves what lies between as noise, label -1.\n\n"
+        "membership in every cluster, the last with an ellipsoid for each. ward joins the two clusters that cost least until N are "
+        "left. hdbscan finds "
+        "dense regions, and their number, by itself and leaves what lies between as noise, label -1. rotation "
+        "joins clusters of kmeans whose patterns are alike when one is turned about the beam: grains of one "
+        "phase seen along one zone axis; the pattern of such a cluster is that of its largest part.\n\n"
         "OUT is the result with its clusters: label 0 is the largest. The pattern of a cluster is the mean "
         "of the raw patterns of its positions.",
     .examples = "unmix cluster scan.hspy -n 6 -o classes.hspy # in the space of singular vectors\n"

@@ -58,7 +58,8 @@ UM_API void um_features_free(um_features *features);
     X(UM_CLUSTER_POSSIBILISTIC, "possibilistic")                                                   \
     X(UM_CLUSTER_GUSTAFSON_KESSEL, "gustafson-kessel")                                             \
     X(UM_CLUSTER_WARD, "ward")                                                                     \
-    X(UM_CLUSTER_HDBSCAN, "hdbscan")
+    X(UM_CLUSTER_HDBSCAN, "hdbscan")                                                               \
+    X(UM_CLUSTER_ROTATION, "rotation")
 
 typedef enum um_cluster_method {
 #define UM_CLUSTER_ENUM(name, word) name,
@@ -107,24 +108,28 @@ typedef struct um_clustering {
 
 /* Memory: a label and a distance per point, and per worker n x dims sums.
  *
- * kmeans     Lloyd's iteration from greedy k-means++ starts (Arthur & Vassilvitskii 2007: the best of 2 + log n
- *            candidates at each step). Of more than 32,768 points the starts are tried on an even sample of so
- *            many, and the best goes on with all. A centre that lost its points goes to the farthest point.
- * minibatch  Sculley 2010: batches of random points, each centre the mean of all points it was ever given;
- *            ends when the smoothed batch inertia has not fallen for ten batches.
+ * kmeans     Lloyd's iteration from greedy k-means++ starts (Arthur & Vassilvitskii 2007: the best of
+ *            2 + log n candidates at each step). Of more than 32,768 points the starts are tried on an even
+ *            sample of so many, and the best goes on with all. A centre that lost its points goes to the
+ *            farthest point.
+ * minibatch  Sculley 2010: batches of random points, each centre the mean of all points it was ever given; ends
+ *            when the smoothed batch inertia has not fallen for ten batches.
  * gmm        Gaussian mixture by expectation and maximisation, from the nearest centre of a k-means start.
  * fuzzy      fuzzy c-means: u_c = 1 / sum_j (d_c/d_j)^(2/(m-1)), v_c = sum u^m x / sum u^m.
- * possibilistic  t_c = 1 / (1 + (d_c^2/eta_c)^(1/(m-1))), eta_c = sum u^m d^2 / sum u^m of converged fuzzy c-means, from
- *            which it starts (Krishnapuram & Keller 1993). Clusters may coincide: nothing keeps them apart.
- * gustafson-kessel  fuzzy c-means with d^2 = (x-v)' [det(C)^(1/dims) C^-1] (x-v), C the fuzzy covariance of the cluster.
- * The last four start from the best k-means start, or from `centers`, and add a membership of count x n floats. The label is
- * the largest membership.
- * ward       Ward's linkage, cut at n clusters: exact for up to options->exact points (chains of nearest neighbours on
- *            centroids: count x dims doubles, time count^2 x dims), beyond that on the centres of `parts` mini-batch
- *            clusters with their sizes.
- * hdbscan    Campello, Moulavi & Sander 2013 by excess of mass, one cluster alone not allowed; n is not looked at. Exact
- *            neighbours from a k-d tree, minimum spanning tree by Boruvka's rounds; meant for up to about ten features.
- *            UM_ERROR_VALUE when all is noise.
+ * possibilistic  t_c = 1 / (1 + (d_c^2/eta_c)^(1/(m-1))), eta_c = sum u^m d^2 / sum u^m of converged fuzzy
+ *            c-means, from which it starts (Krishnapuram & Keller 1993). Clusters may coincide: nothing keeps
+ *            them apart.
+ * gustafson-kessel  fuzzy c-means with d^2 = (x-v)' [det(C)^(1/dims) C^-1] (x-v), C the fuzzy covariance of the
+ *            cluster (Gustafson & Kessel 1979).
+ * The last four start from the best k-means start, or from `centers`, and add a membership of count x n floats.
+ * The label is the largest membership.
+ * ward       Ward's linkage, cut at n clusters: exact for up to options->exact points (chains of nearest
+ *            neighbours on centroids: count x dims doubles, time count^2 x dims), beyond that on the centres of
+ *            `parts` mini-batch clusters with their sizes.
+ * hdbscan    Campello, Moulavi & Sander 2013 by excess of mass, one cluster alone not allowed; n is not looked
+ *            at. Exact neighbours from a k-d tree, minimum spanning tree by Boruvka's rounds; meant for up to
+ *            about ten features. UM_ERROR_VALUE when all is noise.
+ * rotation   needs patterns: um_cluster_merge_turned().
  * Errors: UM_ERROR_ARGUMENT when n is less than 1 or more than there are points. */
 UM_CHECK UM_API um_status um_cluster(const um_features *features, const um_cluster_options *options,
                                      um_clustering **out);
@@ -139,6 +144,14 @@ UM_API void um_clustering_free(um_clustering *clustering);
 UM_CHECK UM_API um_status um_silhouette(const um_features *features, const um_clustering *clustering,
                                         int64_t sample, double *mean, double *of_cluster);
 
+/* Gap statistic (Tibshirani, Walther & Hastie 2001) of k-means with low .. high clusters on a sample: the mean
+ * log sum of squares of `references` sets of points drawn evenly from the box of the features, less that of
+ * the points; error: the standard deviation over references times sqrt(1 + 1/references). gap, error: high -
+ * low + 1. The smallest number whose gap is at least the next one's less its error is the estimate. Cost:
+ * references times a sweep of k-means. */
+UM_CHECK UM_API um_status um_gap(const um_features *features, int64_t low, int64_t high,
+                                 int64_t references, int64_t sample, double *gap, double *error);
+
 /* What tells the number of clusters. */
 typedef struct um_cluster_row {
     int64_t n;
@@ -147,8 +160,9 @@ typedef struct um_cluster_row {
     bool converged;
 } um_cluster_row;
 
-/* Clusters with low .. high clusters (low >= 2) and takes the number with the largest silhouette (gmm: the least
- * BIC), the smaller one of equals. rows: high - low + 1, the table. options->n and ->centers are not looked at. */
+/* Clusters with low .. high clusters (low >= 2) and takes the number with the largest silhouette (gmm: the
+ * least BIC), the smaller one of equals. rows: high - low + 1, the table. options->n and ->centers are not
+ * looked at. */
 UM_CHECK UM_API um_status um_cluster_choose(const um_features *features,
                                             const um_cluster_options *options, int64_t low,
                                             int64_t high, int64_t sample, um_cluster_row *rows,
@@ -156,8 +170,8 @@ UM_CHECK UM_API um_status um_cluster_choose(const um_features *features,
 
 /* ---- patterns ------------------------------------------------------------------------------- */
 
-/* The representative pattern of each cluster: the mean of the raw patterns weighted by membership, in one read of
- * the scan (`matrix` of the shape that the points came from). patterns: n x (ky*kx), excluded pixels 0.
+/* The representative pattern of each cluster: the mean of the raw patterns weighted by membership, in one read
+ * of the scan (`matrix` of the shape that the points came from). patterns: n x (ky*kx), excluded pixels 0.
  * sums: of the matrix (borrowed), or NULL: one more read makes them. Memory: a few n x (ky*kx) per worker. */
 UM_CHECK UM_API um_status um_cluster_patterns(um_matrix *matrix, const um_features *features,
                                               const um_clustering *clustering, const um_sums *sums,
@@ -166,6 +180,24 @@ UM_CHECK UM_API um_status um_cluster_patterns(um_matrix *matrix, const um_featur
 UM_CHECK UM_API um_status um_cluster_model_patterns(um_model *model, const um_features *features,
                                                     const um_clustering *clustering,
                                                     double *patterns);
+
+/* The beam (y, x px) in the mean of the clusters' patterns weighted by size, where a mask hides it the middle
+ * of the mask, else the middle of the pattern. */
+UM_CHECK UM_API um_status um_cluster_beam(um_model *model, const um_clustering *clustering,
+                                          const double *patterns, double center[2]);
+/* Joins clusters that are one structure turned about the beam. Their patterns (parts->n x ky x kx) are taken
+ * onto rings about center (y, x px; 256 angles, radii from 2 px to the nearest edge, bilinear, roots of
+ * intensities, what is mostly masked left out), the ring means that all have in common taken off, and compared
+ * by the largest correlation over rotations (FFT over the angle; rings weighted by radius): 1 - that is the
+ * distance. Average linkage weighted by size is cut at n clusters, or, when n is 0, where the mean correlation
+ * falls below least_correlation. Mirror images stay apart. group (parts->n): the cluster of each part. Memory:
+ * parts->n x (parts->n + rings x 512) numbers; for some hundred parts. */
+UM_CHECK UM_API um_status um_cluster_merge_turned(const um_features *features,
+                                                  const um_clustering *parts, const double *patterns,
+                                                  um_shape shape, const uint8_t *mask,
+                                                  const double center[2], int64_t n,
+                                                  double least_correlation, int32_t *group,
+                                                  um_clustering **out);
 
 /* Puts clusters into a model as arrays, from which files have what HyperSpy's plot_cluster_labels(),
  * plot_cluster_distances() and plot_cluster_signals() take: cluster_map (ny, nx) labels, NaN where excluded;

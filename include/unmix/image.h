@@ -74,6 +74,14 @@ typedef struct um_picture_style {
 
 /* Colour of t in [0,1]; NaN gives mid grey. */
 UM_API void um_color(um_colors colors, double t, uint8_t rgb[3]);
+/* Colour of a class: eight that colour-blind people tell apart (Okabe & Ito 2008), then the same darker, then
+ * lighter; negative labels (noise) light grey. */
+UM_API void um_label_color(int64_t label, uint8_t rgb[3]);
+/* A map of labels (ny x nx; NaN = excluded, hatched) as RGB, enlarged by a whole factor until its longer side has
+ * min_size_px; pixels are malloc'ed. */
+UM_CHECK UM_API um_status um_labels_render(um_context *ctx, const double *labels, int64_t ny,
+                                           int64_t nx, int min_size_px, uint8_t **pixels,
+                                           int64_t *height, int64_t *width);
 /* Renders values (ny x nx) to RGB; pixels are malloc'ed, height x width x 3. NaN = hatch. */
 UM_CHECK UM_API um_status um_picture_render(um_context *ctx, const double *values, int64_t ny,
                                             int64_t nx, const um_picture_style *style,

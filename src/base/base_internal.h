@@ -106,7 +106,8 @@ enum um_random_stream {
     UM_STREAM_DESCAN,
     UM_STREAM_CLUSTER,
     UM_STREAM_CLUSTER_SAMPLE,
-    UM_STREAM_CLUSTER_BATCH
+    UM_STREAM_CLUSTER_BATCH,
+    UM_STREAM_CLUSTER_REFERENCE
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

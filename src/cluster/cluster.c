@@ -214,6 +214,10 @@ um_status um_cluster(const um_features *f, const um_cluster_options *o, um_clust
         [UM_CLUSTER_HDBSCAN] = um_cluster_hdbscan,
     };
     *out = NULL;
+    if (o->method < 0 || o->method >= UM_CLUSTER_METHODS || methods[o->method] == NULL) {
+        return um_fail(f->ctx, UM_ERROR_ARGUMENT, "clustering by %s needs patterns, not points alone",
+                       um_cluster_method_name(o->method));
+    }
     int64_t n = o->method == UM_CLUSTER_HDBSCAN ? 0 : o->n;
     if (o->method != UM_CLUSTER_HDBSCAN && (n < 1 || n > f->count)) {
         return um_fail(f->ctx, UM_ERROR_ARGUMENT, "%lld clusters: 1 to %lld are possible here",

@@ -28,4 +28,8 @@ um_status um_ward_merges(um_context *ctx, const double *points, const double *si
 um_status um_average_merges(um_context *ctx, double *distance, const double *size, int64_t count,
                             um_merge *merges);
 
+/* Distances (count x count) of patterns but for a rotation: see um_cluster_merge_turned(). */
+um_status um_turned_distances(um_context *ctx, const double *patterns, int64_t count, um_shape shape,
+                              const uint8_t *mask, const double center[2], double *distance);
+
 #endif

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A figure of a pattern (signal axes) or of a map (navigation axes), with its calibration. */
-static um_figure calibrated(const um_facts *f, const double *values, bool pattern)
+um_figure um_figure_of(const um_facts *f, const double *values, bool pattern)
 {
     const um_axis *y = &f->axes[pattern ? 2 : 0];
     const um_axis *x = &f->axes[pattern ? 3 : 1];
@@ -45,7 +44,7 @@ static um_status put_overview(um_html *html, const um_facts *f, const double *va
     if (values == NULL) {
         return UM_OK;
     }
-    um_figure figure = calibrated(f, values, pattern);
+    um_figure figure = um_figure_of(f, values, pattern);
     figure.style.colors = pattern ? UM_COLORS_MAGMA : UM_COLORS_VIRIDIS;
     figure.style.log_scale = pattern;
     figure.style.low = pattern ? 0 : NAN;
@@ -128,7 +127,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
                    "</span></h3>\n",
                    strip ? " strip" : "", (long long)c, share,
                    f->is_svd ? "the variance" : "the modelled counts");
-    um_figure p = calibrated(f, pattern, true);
+    um_figure p = um_figure_of(f, pattern, true);
     p.style.colors = f->is_svd ? UM_COLORS_DIVERGING : UM_COLORS_MAGMA;
     p.style.high = f->is_svd ? largest(pattern, f->pixels, true) : range->high;
     p.style.low = f->is_svd ? -p.style.high : 0;
@@ -142,7 +141,7 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
     open_figure(html);
     UM_TRY(um_figure_picture(html, &p));
     um_html_put(html, "</figure>\n");
-    um_figure w = calibrated(f, loading, false);
+    um_figure w = um_figure_of(f, loading, false);
     w.style.colors = f->is_svd ? UM_COLORS_DIVERGING : UM_COLORS_VIRIDIS;
     w.style.high = largest(loading, f->positions, f->is_svd);
     w.style.low = f->is_svd ? -w.style.high : 0;
@@ -196,7 +195,7 @@ static um_status put_fractions(um_html *html, const um_facts *f)
             if (round == 0) {
                 continue;
             }
-            um_figure w = calibrated(f, fraction, false);
+            um_figure w = um_figure_of(f, fraction, false);
             w.style.colors = UM_COLORS_VIRIDIS;
             w.style.low = 0;
             w.style.high = 1;
@@ -268,7 +267,7 @@ static double usual_size(um_html *html, const double *values, int64_t count, dou
 static um_status put_diverging(um_html *html, const um_facts *f, const double *values, bool pattern,
                                double center, double least, const char *label, const char *text)
 {
-    um_figure figure = calibrated(f, values, pattern);
+    um_figure figure = um_figure_of(f, values, pattern);
     int64_t count = figure.ny * figure.nx;
     double size = usual_size(html, values, count, center);
     size = isfinite(size) && size > least ? size : least;
@@ -288,7 +287,7 @@ static um_status put_diverging(um_html *html, const um_facts *f, const double *v
 
 static um_status put_plain(um_html *html, const um_facts *f, const double *values, const char *text)
 {
-    um_figure figure = calibrated(f, values, false);
+    um_figure figure = um_figure_of(f, values, false);
     figure.style.colors = UM_COLORS_VIRIDIS;
     figure.style.low = 0;
     figure.style.color_bar = true;

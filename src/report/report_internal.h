@@ -109,6 +109,9 @@ json_t *um_facts_find(const um_facts *facts, const char *key);
 double um_facts_number(const um_facts *facts, const char *key); /* NaN if none */
 const char *um_facts_text(const um_facts *facts, const char *key); /* NULL if none */
 
+/* A figure of a pattern (signal axes) or of a map (navigation axes), with its calibration. */
+um_figure um_figure_of(const um_facts *facts, const double *values, bool pattern);
+
 /* Names groups of components whose cosines are above 0.9, each between `before` and `after` (markup).
  * Returns the number of groups. */
 int um_alike_put(um_html *html, const double *cosine, int64_t k, const char *before,
@@ -120,6 +123,7 @@ void um_section_verdict(um_html *html, const um_facts *facts);
 void um_section_summary(um_html *html, const um_facts *facts);
 um_status um_section_overview(um_html *html, const um_facts *facts);
 void um_section_fit(um_html *html, const um_facts *facts);
+um_status um_section_clusters(um_html *html, const um_facts *facts);
 um_status um_section_components(um_html *html, const um_facts *facts);
 void um_section_similarity(um_html *html, const um_facts *facts);
 um_status um_section_residual(um_html *html, const um_facts *facts);

@@ -250,6 +250,60 @@ def test_hdbscan_is_that_of_scikit_learn(unmix, result, tmp_path, size, neighbou
     assert metrics.adjusted_rand_score(theirs.labels_, label) > 0.99
 
 
+def test_rotation_joins_turned_patterns(unmix, tmp_path):
+    """Fifteen grains of three spot patterns, each turned by an angle of its own, about a beam off the middle."""
+    random = numpy.random.default_rng(4)
+    y, x = numpy.mgrid[:48, :48].astype(float)
+    grains = []
+    for grain in range(15):
+        spots = numpy.random.default_rng(grain % 3)
+        turn = random.uniform(0, 2 * numpy.pi)
+        pattern = 6 * numpy.exp(-((y - 22) ** 2 + (x - 25) ** 2) / 8)
+        for _ in range(9):
+            radius, angle, strength = spots.uniform(6, 17), spots.uniform(0, 2 * numpy.pi) + turn, spots.uniform(0.3, 1)
+            pattern += strength * numpy.exp(-((y - 22 - radius * numpy.sin(angle)) ** 2
+                                              + (x - 25 - radius * numpy.cos(angle)) ** 2) / 4.5)
+        grains.append(pattern / pattern.sum())
+    grain = numpy.repeat(numpy.arange(15), 40).reshape(30, 20)
+    scan = random.poisson(numpy.array(grains)[grain] * 3000).astype("u2")
+    scan[:, :, 5, :7] = 9000  # masked below: must not show
+    mask = numpy.zeros((48, 48), bool)
+    mask[5, :7] = True
+    numpy.save(tmp_path / "scan.npy", scan)
+    numpy.save(tmp_path / "mask.npy", mask)
+    for number in (3, "auto"):
+        unmix("cluster", tmp_path / "scan.npy", "-n", number, "--method", "rotation", "--parts", 15, "-o",
+              tmp_path / "c.npz", "--no-report", "--force", "--signal-mask", tmp_path / "mask.npy")
+        label = labels(tmp_path / "c.npz", numpy.arange(600))
+        assert metrics.adjusted_rand_score(grain.ravel() % 3, label) == 1
+    with numpy.load(tmp_path / "c.npz") as file:  # the pattern of one grain, not a powder of five
+        for c, pattern in enumerate(file["cluster_centroid_signals"]):
+            phase = grain.ravel()[label == c][0] % 3
+            best = max(numpy.corrcoef(pattern[~mask.ravel()], grains[g].ravel()[~mask.ravel()])[0, 1]
+                       for g in range(phase, 15, 3))
+            assert best > 0.99
+
+
+def test_gap_statistic(unmix, result, tmp_path):
+    """References of our own: the two agree within their errors, and five groups are told."""
+    x, _ = features(result)
+    got = unmix("cluster", result, "-n", "auto", "--range", "4..6", "--gap", 4, "--starts", 2, "-o", tmp_path / "c.npz",
+                "--no-report")["table"]
+    random = numpy.random.default_rng(1)
+
+    def dispersion(points):
+        return numpy.array([numpy.log(cluster.KMeans(n, n_init=2, random_state=0).fit(points).inertia_)
+                            for n in range(4, 7)])
+    references = numpy.stack([dispersion(random.uniform(x.min(axis=0), x.max(axis=0), x.shape)) for _ in range(2)])
+    expected = references.mean(axis=0) - dispersion(x)
+    gap = numpy.array([row["gap"] for row in got])
+    error = numpy.array([row["gap_error"] for row in got])
+    numpy.testing.assert_allclose(gap, expected, atol=0.05)
+    assert (error > 0).all() and (error < 0.05).all()
+    enough = [n for n in (4, 5) if gap[n - 4] >= gap[n - 3] - error[n - 3]]
+    assert enough[0] == 5
+
+
 @pytest.mark.parametrize("python", [pytest.param("/usr/bin/python3", marks=pytest.mark.long), sys.executable],
                          ids=["1.7", "newest"])
 def test_hyperspy_plots_clusters(unmix, tmp_path, python):

@@ -137,3 +137,29 @@ um_status um_cluster_model_patterns(um_model *model, const um_features *f, const
     divide(c, pixels, patterns);
     return UM_OK;
 }
+
+um_status um_cluster_beam(um_model *model, const um_clustering *c, const double *patterns,
+                          double center[2])
+{
+    um_shape s = um_model_shape(model);
+    const uint8_t *mask = um_model_signal_mask(model);
+    um_beam beam = {0};
+    int64_t pixels = s.ky * s.kx;
+    double *mean = calloc((size_t)pixels, sizeof *mean);
+    if (mean == NULL) {
+        return um_fail(c->ctx, UM_ERROR_MEMORY, "no memory for a pattern");
+    }
+    for (int64_t i = 0; i < c->n; i++) {
+        for (int64_t q = 0; q < pixels; q++) {
+            mean[q] += patterns[i * pixels + q] * (double)c->sizes[i];
+        }
+    }
+    um_status status = UM_OK;
+    if (mask == NULL || !um_mask_center(mask, s.ky, s.kx, &beam)) {
+        status = um_beam_measure(c->ctx, mean, mask, s.ky, s.kx, &beam);
+    }
+    center[0] = beam.y;
+    center[1] = beam.x;
+    free(mean);
+    return status;
+}
