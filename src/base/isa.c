@@ -12,6 +12,8 @@ const char *um_isa_name(um_isa isa)
         return "avx2";
     case UM_ISA_AVX512:
         return "avx512";
+    case UM_ISA_VNNI:
+        return "vnni";
     }
     return "unknown";
 }
@@ -22,7 +24,7 @@ static um_isa best_of_cpu(void)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-        return UM_ISA_AVX512;
+        return __builtin_cpu_supports("avx512vnni") ? UM_ISA_VNNI : UM_ISA_AVX512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         return UM_ISA_AVX2;

@@ -240,7 +240,9 @@ static um_status set_up(bench *k, const um_bench_problem *problem)
     um_scaled *s = &k->scaled;
     s->ctx = ctx;
     s->kernels = um_kernels_get(um_context_isa(ctx));
+    s->grid = um_grid_kernels_get(um_context_isa(ctx));
     s->n = k->x.n;
+    s->dtype = k->x.dtype;
     s->m = k->x.m;
     s->ld = um_kernel_stride(s->m);
     UM_TRY(um_buffer_alloc(ctx, s->n, sizeof *s->u, "weights", &s->u));

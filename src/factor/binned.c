@@ -147,6 +147,7 @@ void um_binned_settle(um_binned *b)
     b->sample.m = s->m;
     b->sample.data = b->sum;
     b->view.scaled = *s;
+    b->view.scaled.dtype = UM_U32;
     b->view.scaled.u = u;
     b->view.scaled.n = b->tiles;
     b->view.scaled.rows = b->view.scaled.noisy_rows = (int64_t)used;

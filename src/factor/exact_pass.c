@@ -14,6 +14,8 @@ typedef struct pass_state {
     double *a;        /* rows x k from the kernel */
     double *panel_a, *panel_w;
     float *w;         /* rows x k, times u */
+    int16_t *pairs;   /* the same on a grid, by pairs of rows */
+    float *step;      /* k: of the grid */
     float *scratch;
     double extra[4], norm2;
     int groups;       /* since the last flush */
@@ -27,6 +29,8 @@ struct um_exact_run {
     size_t stride; /* of sparse factors */
     bool sparse;   /* tiles may be sparse rows */
     float *hv;     /* h times v, packed k x ld */
+    int16_t *grid; /* the same as multiples of `step`, or NULL */
+    double *step;
     float *ht;     /* the same m x stride; only for sparse rows */
     float *v2;     /* v squared */
 };
@@ -87,6 +91,8 @@ static void state_stop(void *user, void *state)
         free(st->panel_a);
         free(st->panel_w);
         free(st->w);
+        free(st->pairs);
+        free(st->step);
         free(st->scratch);
         free(st);
     }
@@ -109,9 +115,11 @@ static um_status state_start(void *user, void **state)
     st->panel_a = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_a);
     st->panel_w = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_w);
     st->w = calloc(k * UM_GROUP_ROWS, sizeof *st->w);
+    st->pairs = calloc(k * UM_GROUP_ROWS, sizeof *st->pairs);
+    st->step = calloc(k, sizeof *st->step);
     st->scratch = aligned_alloc(64, k * UM_GROUP_ROWS * UM_KERNEL_PACK * sizeof *st->scratch);
     if (st->g == NULL || st->a == NULL || st->panel_a == NULL || st->panel_w == NULL ||
-        st->w == NULL || st->scratch == NULL) {
+        st->w == NULL || st->pairs == NULL || st->step == NULL || st->scratch == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
     }
     UM_TRY(start_companion(&run->pass->before, &st->before));
@@ -173,12 +181,56 @@ static void add_squares(const um_exact_run *run, pass_state *st, const um_tile *
     }
 }
 
+/* A = X' H' of a group. */
+static void project(const um_exact_run *run, pass_state *st, const um_tile *tile)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    if (st->sparse) {
+        s->kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k, st->a);
+    } else if (run->grid != NULL) {
+        s->grid->project[tile->dtype](tile->data, tile->rows, s->m, run->grid, k, st->a);
+    } else {
+        s->kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, k, st->a,
+                                         st->scratch);
+    }
+    for (size_t c = 0; c < k; c++) {
+        double *a = st->panel_a + c * UM_GROUP_ROWS;
+        double step = run->grid != NULL ? run->step[c] : 1;
+        for (size_t r = 0; r < tile->rows; r++) {
+            a[r] = st->a[r * k + c] * step * (double)s->u[tile->position[r]];
+        }
+        memset(a + tile->rows, 0, (UM_GROUP_ROWS - tile->rows) * sizeof *a);
+    }
+}
+
+/* B += W' X. */
+static void accumulate(const um_exact_run *run, pass_state *st, const um_tile *tile)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    if (run->grid != NULL) {
+        s->grid->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->pairs, k, st->step, st->b32);
+        return;
+    }
+    for (size_t c = 0; c < k; c++) {
+        const double *w = st->panel_w + c * UM_GROUP_ROWS;
+        for (size_t r = 0; r < tile->rows; r++) {
+            st->w[r * k + c] = (float)(w[r] * (double)s->u[tile->position[r]]);
+        }
+    }
+    if (st->sparse) {
+        s->kernels->accumulate_sparse(tile->sparse, tile->rows, st->w, k, st->b32, run->stride);
+    } else {
+        s->kernels->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->w, k, st->b32);
+    }
+}
+
 static um_status visit(void *user, void *state, const um_tile *tile)
 {
     um_exact_run *run = user;
     um_exact_pass *pass = run->pass;
     const um_scaled *s = pass->scaled;
-    const um_kernels *kernels = s->kernels;
     pass_state *st = state;
     size_t k = pass->k;
     UM_TRY(visit_companion(&pass->before, st->before, tile));
@@ -186,35 +238,17 @@ static um_status visit(void *user, void *state, const um_tile *tile)
         flush(run, st);
         st->sparse = tile->sparse != NULL;
     }
-    if (st->sparse) {
-        kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k, st->a);
-    } else {
-        kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, k, st->a, st->scratch);
-    }
-    for (size_t c = 0; c < k; c++) {
-        double *a = st->panel_a + c * UM_GROUP_ROWS;
-        for (size_t r = 0; r < tile->rows; r++) {
-            a[r] = st->a[r * k + c] * (double)s->u[tile->position[r]];
-        }
-        for (size_t r = tile->rows; r < UM_GROUP_ROWS; r++) {
-            a[r] = 0;
-        }
-    }
+    project(run, st, tile);
     memset(st->panel_w, 0, k * UM_GROUP_ROWS * sizeof *st->panel_w);
     pass->rows(pass->user, tile->position, tile->rows, st->panel_a, st->panel_w, st->extra);
-    for (size_t c = 0; c < k; c++) {
-        double *w = st->panel_w + c * UM_GROUP_ROWS;
-        for (size_t r = 0; r < tile->rows; r++) {
-            st->w[r * k + c] = (float)(w[r] * (double)s->u[tile->position[r]]);
-        }
-        memset(w + tile->rows, 0, (UM_GROUP_ROWS - tile->rows) * sizeof *w);
+    if (run->grid != NULL) {
+        um_grid_rows(s, tile->position, tile->rows, k, st->panel_w, st->pairs, st->step);
+    }
+    if (pass->took != NULL) {
+        pass->took(pass->user, tile->position, tile->rows, st->panel_w);
     }
     add_gram(st, k);
-    if (st->sparse) {
-        kernels->accumulate_sparse(tile->sparse, tile->rows, st->w, k, st->b32, run->stride);
-    } else {
-        kernels->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->w, k, st->b32);
-    }
+    accumulate(run, st, tile);
     if (pass->want_norm2) {
         add_squares(run, st, tile);
     }
@@ -303,17 +337,38 @@ static void run_free(um_exact_run *run)
         um_context *ctx = run->pass->scaled->ctx;
         um_buffer_free(ctx, run->hv);
         um_buffer_free(ctx, run->ht);
+        um_buffer_free(ctx, run->grid);
+        free(run->step);
         um_buffer_free(ctx, run->v2);
         free(run);
     }
+}
+
+static um_status put_on_grid(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    run->step = calloc(k, sizeof *run->step);
+    if (run->step == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a pass");
+    }
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof *run->grid, "weighted components", &run->grid));
+    um_grid_components(s, k, run->pass->h, run->grid, run->step);
+    return UM_OK;
 }
 
 static um_status make_factors(um_exact_run *run)
 {
     const um_scaled *s = run->pass->scaled;
     size_t k = run->pass->k;
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "weighted components", &run->hv));
     UM_TRY(um_buffer_alloc(s->ctx, s->ld, sizeof(float), "squared pixel weights", &run->v2));
+    for (size_t j = 0; j < s->m; j++) {
+        run->v2[j] = s->v[j] * s->v[j];
+    }
+    if (run->pass->on_grid && !run->sparse && s->grid->project[s->dtype] != NULL) {
+        return put_on_grid(run);
+    }
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "weighted components", &run->hv));
     if (run->sparse) {
         UM_TRY(um_buffer_alloc(s->ctx, s->m * run->stride, sizeof(float), "weighted components",
                                &run->ht));
@@ -326,9 +381,6 @@ static um_status make_factors(um_exact_run *run)
                 run->ht[j * run->stride + c] = h;
             }
         }
-    }
-    for (size_t j = 0; j < s->m; j++) {
-        run->v2[j] = s->v[j] * s->v[j];
     }
     return UM_OK;
 }

@@ -3,6 +3,7 @@
 #define UM_FACTOR_INTERNAL_H
 
 #include "base_internal.h"
+#include "grid.h"
 #include "kernels.h"
 #include "prep_internal.h"
 #include "unmix/factor.h"
@@ -14,6 +15,8 @@ typedef struct um_scaled {
     um_context *ctx;
     um_matrix *matrix;
     const um_kernels *kernels;
+    const um_grid_kernels *grid;
+    um_dtype dtype; /* of the patterns */
     const um_sums *sums;
     um_sums *own_sums;
     size_t n, m, ld; /* positions and pixels in all, excluded ones too; stride of component rows */
@@ -52,6 +55,10 @@ typedef struct um_exact_pass {
     void (*rows)(void *user, const int64_t *position, size_t rows, const double *a, double *w,
                  double extra[4]);
     void *user;
+    /* The nearest H and W on a grid do as well: counts of 8 and 16 bits are then multiplied as integers, in half
+     * the time. W becomes what `took` is called with, unless NULL, and what B and G are of. */
+    bool on_grid;
+    void (*took)(void *user, const int64_t *position, size_t rows, const double *w);
     bool want_norm2;
     um_companion before, after; /* shown each tile before A is taken, and after W is known */
     /* Called between the pass and its results, or NULL: scaled->u may have been set tile by tile by
@@ -240,6 +247,11 @@ um_status um_nmf_move_components(um_scaled *scaled, size_t k, const double *g, c
  * the parts of W are handed in as sums over rows. H has unit rows. */
 double um_kkt_residual(const um_scaled *scaled, size_t k, const double *g, const double *b,
                        const float *h, double row_gradient2, double row_product2);
+/* H (k x ld) times v as multiples of a step for each component, packed; where v is 0 all is 0. */
+void um_grid_components(const um_scaled *scaled, size_t k, const float *h, int16_t *packed, double *step);
+/* Rounds W of a group, k x UM_GROUP_ROWS, so that u W are multiples of a step for each component; these, in pairs. */
+void um_grid_rows(const um_scaled *scaled, const int64_t *position, size_t rows, size_t k, double *w,
+                  int16_t *pairs, float *step);
 /* G = H H' over ld columns, f64. */
 void um_gram(const float *h, size_t k, size_t ld, double *g);
 

@@ -217,6 +217,7 @@ static void guess_weights(um_scaled *s, const um_sample *sample, const double *r
 static um_status make_view(um_scaled *s, const um_sample *sample, um_sample_view *view)
 {
     *view = (um_sample_view){.scaled = *s, .sample = sample};
+    view->scaled.dtype = sample->dtype;
     double *row = NULL;
     double *column = NULL;
     double *values = NULL;

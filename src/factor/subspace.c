@@ -28,19 +28,42 @@ typedef struct work {
     double *ritz; /* l: singular values of X' within the span of the basis */
 } work;
 
-static void keep_rows(void *user, const int64_t *position, size_t rows, const double *a, double *w,
+static void copy_rows(void *user, const int64_t *position, size_t rows, const double *a, double *w,
                       double extra[4])
 {
+    (void)position;
     (void)extra;
-    work *k = user;
+    const work *k = user;
     for (size_t c = 0; c < k->l; c++) {
         for (size_t r = 0; r < rows; r++) {
             /* Rounded as it is stored, so that Y, Y'Y and Y'X are of the same numbers. */
-            float value = (float)a[c * UM_GROUP_ROWS + r];
-            k->y[(size_t)position[r] * k->l + c] = value;
-            w[c * UM_GROUP_ROWS + r] = (double)value;
+            w[c * UM_GROUP_ROWS + r] = (double)(float)a[c * UM_GROUP_ROWS + r];
         }
     }
+}
+
+static void keep_rows(void *user, const int64_t *position, size_t rows, const double *w)
+{
+    work *k = user;
+    for (size_t c = 0; c < k->l; c++) {
+        for (size_t r = 0; r < rows; r++) {
+            k->y[(size_t)position[r] * k->l + c] = (float)w[c * UM_GROUP_ROWS + r];
+        }
+    }
+}
+
+/* Any basis near this one and any Y near X'O do as well. */
+static um_exact_pass make_pass(const um_scaled *s, work *k)
+{
+    return (um_exact_pass){.scaled = s,
+                           .k = k->l,
+                           .h = k->o,
+                           .rows = copy_rows,
+                           .user = k,
+                           .on_grid = true,
+                           .took = keep_rows,
+                           .b = k->b,
+                           .g = k->g};
 }
 
 static void random_basis(const um_scaled *s, size_t l, float *o)
@@ -235,7 +258,7 @@ static um_status make_work(const um_scaled *s, size_t l, float *o, work *k)
 
 /* Makes the sums in the same visit; the weight of a row is known as soon as its sum is. */
 typedef struct fused {
-    work *work; /* first: keep_rows() is called with it */
+    work *work;
     um_scaled *scaled;
     um_sums_job *job;
 } fused;
@@ -271,10 +294,15 @@ static void fused_stop(void *user, void *state)
     um_sums_visitor.stop(f->job, state);
 }
 
-static void keep_fused_rows(void *user, const int64_t *position, size_t rows, const double *a,
+static void copy_fused_rows(void *user, const int64_t *position, size_t rows, const double *a,
                             double *w, double extra[4])
 {
-    keep_rows(((fused *)user)->work, position, rows, a, w, extra);
+    copy_rows(((fused *)user)->work, position, rows, a, w, extra);
+}
+
+static void keep_fused_rows(void *user, const int64_t *position, size_t rows, const double *w)
+{
+    keep_rows(((fused *)user)->work, position, rows, w);
 }
 
 static um_status settle(void *user)
@@ -293,17 +321,14 @@ static um_status fused_read(um_scaled *s, work *k, um_binned *binned)
         .start = fused_start, .visit = fused_visit, .merge = fused_merge, .stop = fused_stop};
     fused f = {.work = k, .scaled = s};
     bool weighted = s->weighted;
-    um_exact_pass pass = {.scaled = s,
-                          .k = k->l,
-                          .h = k->o,
-                          .rows = keep_fused_rows,
-                          .user = &f,
-                          .want_norm2 = true,
-                          .before = {&sums, &f},
-                          .after = {binned != NULL ? &um_binned_visitor : NULL, binned},
-                          .settle = settle,
-                          .b = k->b,
-                          .g = k->g};
+    um_exact_pass pass = make_pass(s, k);
+    pass.rows = copy_fused_rows;
+    pass.took = keep_fused_rows;
+    pass.user = &f;
+    pass.want_norm2 = true;
+    pass.before = (um_companion){&sums, &f};
+    pass.after = (um_companion){binned != NULL ? &um_binned_visitor : NULL, binned};
+    pass.settle = settle;
     um_status status = um_sums_begin(s->matrix, &f.job);
     if (status == UM_OK) {
         status = um_exact_pass_run(&pass, "sums and directions");
@@ -311,14 +336,8 @@ static um_status fused_read(um_scaled *s, work *k, um_binned *binned)
     um_sums_end(f.job);
     UM_TRY(status);
     if (s->weighted != weighted) { /* negative values that the sample did not show: no counts */
-        pass = (um_exact_pass){.scaled = s,
-                               .k = k->l,
-                               .h = k->o,
-                               .rows = keep_rows,
-                               .user = k,
-                               .want_norm2 = true,
-                               .b = k->b,
-                               .g = k->g};
+        pass = make_pass(s, k);
+        pass.want_norm2 = true;
         UM_TRY(um_exact_pass_run(&pass, "directions"));
     }
     double ratio = s->weighted ? s->sums->total / s->guessed_total : 1;
@@ -339,15 +358,9 @@ static um_status fused_read(um_scaled *s, work *k, um_binned *binned)
 
 static um_status read_again(um_scaled *s, work *k, um_binned *binned)
 {
-    um_exact_pass pass = {.scaled = s,
-                          .k = k->l,
-                          .h = k->o,
-                          .rows = keep_rows,
-                          .user = k,
-                          .want_norm2 = !s->norm2_exact,
-                          .after = {binned != NULL ? &um_binned_visitor : NULL, binned},
-                          .b = k->b,
-                          .g = k->g};
+    um_exact_pass pass = make_pass(s, k);
+    pass.want_norm2 = !s->norm2_exact;
+    pass.after = (um_companion){binned != NULL ? &um_binned_visitor : NULL, binned};
     UM_TRY(um_exact_pass_run(&pass, "directions"));
     if (pass.want_norm2) {
         s->norm2 = pass.norm2;
@@ -483,15 +496,9 @@ um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
     work k;
     um_status status = make_work(s, l, o, &k);
     for (int i = 0; status == UM_OK && i < rounds; i++) {
-        um_exact_pass pass = {.scaled = s,
-                              .k = l,
-                              .h = k.o,
-                              .rows = keep_rows,
-                              .user = &k,
-                              .walk = walk,
-                              .walker = walker,
-                              .b = k.b,
-                              .g = k.g};
+        um_exact_pass pass = make_pass(s, &k);
+        pass.walk = walk;
+        pass.walker = walker;
         status = um_exact_pass_run(&pass, "");
         if (status == UM_OK) {
             status = resolve(s, &k);

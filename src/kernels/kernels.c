@@ -15,7 +15,7 @@ size_t um_kernel_sparse_stride(size_t k)
 const um_kernels *um_kernels_get(um_isa isa)
 {
 #if defined(__x86_64__)
-    if (isa == UM_ISA_AVX512) {
+    if (isa >= UM_ISA_AVX512) {
         return &um_kernels_avx512;
     }
     if (isa == UM_ISA_AVX2) {
@@ -28,6 +28,6 @@ const um_kernels *um_kernels_get(um_isa isa)
 
 double um_kernel_burn_flops(um_isa isa)
 {
-    double lanes = isa == UM_ISA_AVX512 ? 16 : isa == UM_ISA_AVX2 ? 8 : 4;
+    double lanes = isa >= UM_ISA_AVX512 ? 16 : isa == UM_ISA_AVX2 ? 8 : 4;
     return 2 * UM_KERNEL_BURN_CHAINS * lanes;
 }

@@ -1,0 +1,3 @@
+#define VARIANT um_grid_vnni
+#define VNNI
+#include "grid_body.h"
