@@ -1,5 +1,5 @@
-/* Included once per instruction set with LANES (floats per vector), PROJECT_ROWS and COMPONENTS (register
- * blocking), COMPONENT_CASES (up to them) and VARIANT (name of the table) defined. Vectors are GCC's
+/* Included once per instruction set with LANES (floats per vector), PROJECT_ROWS, PROJECT_COMPONENTS and COMPONENTS
+ * (register blocking), PROJECT_CASES and COMPONENT_CASES (up to them) and VARIANT (name of the table) defined. Vectors are GCC's
  * portable ones, so every variant is this text. */
 
 #include "kernels.h"
@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-enum { PROJECT_BLOCK = 512, CARRY_COLUMNS = 4096, COLUMN_BLOCK = 2048, RESIDUAL_BLOCK = 256 };
+enum { PROJECT_BLOCK = 1024, CARRY_COLUMNS = 4096, COLUMN_BLOCK = 2048, RESIDUAL_BLOCK = 256 };
 enum { ACCUMULATE_VECTORS = 2, ACCUMULATE_AHEAD = 64 };
 enum { SPARSE_BLOCK = 2048, SPARSE_CHAINS = 4, SPARSE_VECTORS = 4 };
 
@@ -79,7 +79,8 @@ INLINE size_t even_share(size_t left, size_t most)
 /* Register blocks need constant trip counts: one case per number of components. */
 #define CASES_TO_3(X) X(1) X(2) X(3)
 #define CASES_TO_5(X) CASES_TO_3(X) X(4) X(5)
-#define CASES_TO_11(X) CASES_TO_5(X) X(6) X(7) X(8) X(9) X(10) X(11)
+#define CASES_TO_6(X) CASES_TO_5(X) X(6)
+#define CASES_TO_11(X) CASES_TO_6(X) X(7) X(8) X(9) X(10) X(11)
 
 /* The vector of column j, a multiple of LANES, in a packed matrix of k components. */
 #define PACKED(h, j, k) ((h) + (j) / UM_KERNEL_PACK * UM_KERNEL_PACK * (k) + (j) % UM_KERNEL_PACK)

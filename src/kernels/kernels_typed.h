@@ -24,39 +24,44 @@ INLINE vf NAME(load_part)(const T *x, size_t count)
 INLINE void NAME(project_tile)(const T *x, size_t m, size_t j0, size_t j1, const float *h, size_t k,
                                const int nr, const int nc, float *partial)
 {
-    vf sum[PROJECT_ROWS][COMPONENTS];
+    vf sum[PROJECT_ROWS][PROJECT_COMPONENTS];
     memset(sum, 0, sizeof sum);
-    for (int r = 0; r < nr; r++) {
-        for (size_t i = 0; i < PROJECT_BLOCK; i += 64 / sizeof(T)) {
-            __builtin_prefetch(x + (size_t)r * m + j1 + i, 0, 2);
-        }
-    }
     size_t j = j0;
     for (; j + UM_KERNEL_PACK <= j1; j += UM_KERNEL_PACK, h += k * UM_KERNEL_PACK) {
+#pragma GCC unroll 16
         for (int i = 0; i < UM_KERNEL_PACK; i += LANES) {
             vf xr[PROJECT_ROWS];
+#pragma GCC unroll 16
             for (int r = 0; r < nr; r++) {
                 xr[r] = NAME(load)(x + (size_t)r * m + j + i);
+                __builtin_prefetch(x + (size_t)(nr + r) * m + j + i, 0, 3);
             }
+#pragma GCC unroll 16
             for (int c = 0; c < nc; c++) {
                 vf hc = load_once(h + c * UM_KERNEL_PACK + i);
+#pragma GCC unroll 16
                 for (int r = 0; r < nr; r++) {
                     sum[r][c] += xr[r] * hc;
                 }
             }
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < nr && j < j1; r++) {
         T rest[UM_KERNEL_PACK] = {0};
         memcpy(rest, x + (size_t)r * m + j, (j1 - j) * sizeof(T));
+#pragma GCC unroll 16
         for (int i = 0; i < UM_KERNEL_PACK; i += LANES) {
             vf xr = NAME(load)(rest + i);
+#pragma GCC unroll 16
             for (int c = 0; c < nc; c++) {
                 sum[r][c] += xr * *(const vf *)(h + c * UM_KERNEL_PACK + i);
             }
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < nr; r++) {
+#pragma GCC unroll 16
         for (int c = 0; c < nc; c++) {
             *(vf *)(partial + ((size_t)r * k + (size_t)c) * LANES) += sum[r][c];
         }
@@ -91,9 +96,9 @@ static void NAME(project)(const void *data, size_t rows, size_t m, const float *
         size_t nc = 0;
         for (size_t c = 0; c < k; c += nc) {
             const float *hc = PACKED(h, j0, k) + c * UM_KERNEL_PACK;
-            nc = even_share(k - c, COMPONENTS);
+            nc = even_share(k - c, PROJECT_COMPONENTS);
             switch (nc) {
-                COMPONENT_CASES(PROJECT_CASE)
+                PROJECT_CASES(PROJECT_CASE)
             default:
                 break;
             }
@@ -108,6 +113,7 @@ static void NAME(project)(const void *data, size_t rows, size_t m, const float *
 INLINE void NAME(accumulate_tile)(const T *x, size_t rows, size_t m, size_t j, size_t count,
                                   const float *w, size_t k, const int nc, const int nv, float *b)
 {
+    const float *ahead = b + ACCUMULATE_VECTORS * LANES * k; /* beyond L2 when k is large */
     vf sum[COMPONENTS][ACCUMULATE_VECTORS];
     for (int c = 0; c < nc; c++) {
         for (int v = 0; v < nv; v++) {
@@ -121,6 +127,7 @@ INLINE void NAME(accumulate_tile)(const T *x, size_t rows, size_t m, size_t j, s
             xv[v] = count == 0 ? NAME(load)(xr + v * LANES) : NAME(load_part)(xr, count);
         }
         __builtin_prefetch(xr + ACCUMULATE_AHEAD / sizeof(T), 0, 3);
+        __builtin_prefetch(ahead + (r / UM_KERNEL_PACK * k + r % UM_KERNEL_PACK) * UM_KERNEL_PACK, 1, 3);
         for (int c = 0; c < nc; c++) {
             vf wc = spread(w[r * k + (size_t)c]);
             for (int v = 0; v < nv; v++) {
