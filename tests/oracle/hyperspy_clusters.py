@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 
-def check(s):
+def check(s, plots=False):
     r = s.learning_results
     ny, nx = s.data.shape[:2]
     n = r.number_of_clusters
@@ -27,16 +27,16 @@ def check(s):
     assert signals.data.shape == (n,) + s.data.shape[2:]
     np.testing.assert_allclose(signals.data.reshape(n, -1), r.cluster_centroid_signals, rtol=1e-6)
     assert s.get_cluster_distances().data.shape == (n, ny, nx)
-    s.plot_cluster_labels()
-    s.plot_cluster_signals(signal="mean")
-    s.plot_cluster_distances()
-    s.plot_cluster_results()
-    s.plot_decomposition_results()
-    plt.close("all")
+    if plots:
+        s.plot_cluster_labels()
+        s.plot_cluster_signals(signal="mean")
+        s.plot_cluster_distances()
+        s.plot_decomposition_results()
+        plt.close("all")
 
 
 s = hs.load(sys.argv[1])
-check(s)
+check(s, plots=True)
 s.save(sys.argv[1].replace(".hspy", "_again.hspy"), overwrite=True)
 check(hs.load(sys.argv[1].replace(".hspy", "_again.hspy")))
 s = s.deepcopy()
