@@ -348,11 +348,18 @@ static const char *undo(const um_chunk_filter *filter, um_bytes *in, um_bytes *o
     }
 }
 
+/* Not applied to this chunk, or changes nothing: bytes are often stored with a shuffle of bytes. */
+static bool is_skipped(const um_chunk_filter *filter, unsigned mask, int i)
+{
+    return (mask >> i & 1) != 0 ||
+           (filter->id == UM_FILTER_SHUFFLE && (filter->value_count == 0 || filter->values[0] == 1));
+}
+
 /* The filter that is undone last and gives the values; -1 if none does more than check. */
 static int last_to_undo(const um_chunk_pipeline *pipeline, unsigned mask)
 {
     for (int i = 0; i < pipeline->count; i++) {
-        if ((mask >> i & 1) == 0) { /* under a checksum lie more bytes than the values */
+        if (!is_skipped(&pipeline->filters[i], mask, i)) { /* under a checksum lie more bytes than the values */
             return pipeline->filters[i].id != UM_FILTER_FLETCHER32 ? i : -1;
         }
     }
@@ -368,7 +375,7 @@ const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um
     const um_bytes *result = data;
     for (int i = pipeline->count - 1; i >= 0; i--) {
         const um_chunk_filter *filter = &pipeline->filters[i];
-        if (mask >> i & 1) {
+        if (is_skipped(filter, mask, i)) {
             continue;
         }
         if (filter->id == UM_FILTER_FLETCHER32) {

@@ -10,11 +10,16 @@
  * library, as they lie, one by one, and still decoded here. */
 enum { LISTED_CHUNKS = 2048 };
 
-/* Two buffers, and which chunk they were last used for. */
+static const size_t ROW_BYTES = (size_t)8 << 20;
+
+/* Two buffers to decode with, and the chunks of a row where there are slots for more than one; which chunks they
+ * were last used for. */
 typedef struct scratch {
     struct scratch *next;
     um_bytes data, other;
     int64_t held;
+    unsigned char *row;
+    int64_t holds[UM_H5_MOST_SLOTS];
 } scratch;
 
 struct um_h5_chunks {
@@ -24,9 +29,8 @@ struct um_h5_chunks {
     um_chunk_pipeline pipeline;
     um_h5_grid grid;
     size_t chunk_bytes;
-    int64_t extent[4]; /* of a chunk, by logical axis */
-    size_t stride[4];  /* in elements, inside a chunk */
-    bool in_order;     /* the chunk is laid out y, x, ky, kx */
+    um_h5_chunk_shape shape;
+    int slots; /* chunks side by side along kx that are decoded before they are taken apart */
     unsigned char fill[16];
     um_file *file; /* NULL: chunks are fetched by the library */
     um_h5_chunk_entry *entries; /* by place in the grid; NULL when the library is to fetch them */
@@ -37,10 +41,18 @@ struct um_h5_chunks {
 
 /* ---- scratch -------------------------------------------------------------------------------- */
 
+/* Chunks have powers of two of bytes: without a gap their rows would want the same places in the cache. */
+static size_t slot_bytes(const um_h5_chunks *c)
+{
+    enum { GAP = 5 * 64 };
+    return c->chunk_bytes + GAP;
+}
+
 static void scratch_free(um_h5_chunks *c, scratch *s)
 {
     um_buffer_free(c->source->ctx, s->data.data);
     um_buffer_free(c->source->ctx, s->other.data);
+    um_buffer_free(c->source->ctx, s->row);
     free(s);
 }
 
@@ -62,12 +74,16 @@ static um_status scratch_take(um_h5_chunks *c, scratch **out)
         return um_fail(ctx, UM_ERROR_MEMORY, "%s: no memory to decode a chunk", c->source->path);
     }
     s->held = -1;
+    memset(s->holds, -1, sizeof s->holds);
     s->data.capacity = s->other.capacity = um_chunk_capacity(c->chunk_bytes);
     um_status status = um_buffer_alloc(ctx, s->data.capacity, 1, "a chunk of the scan file",
                                        &s->data.data);
     if (status == UM_OK) {
         status = um_buffer_alloc(ctx, s->other.capacity, 1, "a chunk of the scan file",
                                  &s->other.data);
+    }
+    if (status == UM_OK && c->slots > 1) {
+        status = um_buffer_alloc(ctx, slot_bytes(c), (size_t)c->slots, "chunks of the scan file", &s->row);
     }
     if (status != UM_OK) {
         scratch_free(c, s);
@@ -250,89 +266,22 @@ static um_status load_chunk(um_h5_chunks *c, int64_t index, scratch *s, unsigned
 
 /* ---- a region ------------------------------------------------------------------------------- */
 
-/* The part of one axis that a chunk and the region share: in the chunk, in the region, how long. */
-typedef struct overlap {
-    int64_t from, to, count;
-} overlap;
-
-static overlap meet(int64_t chunk_start, int64_t chunk_size, int64_t start, int64_t count)
+static um_h5_overlap meet(int64_t chunk_start, int64_t chunk_size, int64_t start, int64_t count)
 {
     int64_t first = chunk_start > start ? chunk_start : start;
     int64_t end = chunk_start + chunk_size < start + count ? chunk_start + chunk_size : start + count;
-    return (overlap){first - chunk_start, first - start, end - first};
-}
-
-/* Short runs, as chunks that cut patterns have: a call for each would cost more than the copy. */
-static void copy_run(unsigned char *dst, const unsigned char *src, size_t bytes)
-{
-    if (bytes == 16) {
-        memcpy(dst, src, 16);
-    } else if (bytes == 32) {
-        memcpy(dst, src, 32);
-    } else if (bytes == 64) {
-        memcpy(dst, src, 64);
-    } else {
-        memcpy(dst, src, bytes);
-    }
-}
-
-/* `count` elements `step` elements apart, to elements side by side. */
-static bool take_run(const um_h5_chunks *c, const unsigned char *src, size_t step, unsigned char *dst,
-                     size_t count)
-{
-    size_t width = c->layout.stored_size;
-    size_t out = um_dtype_size(c->layout.dtype);
-    if (step == 1 && c->layout.convert == UM_H5_SAME) {
-        copy_run(dst, src, count * width);
-        return true;
-    }
-    if (step == 1) {
-        return um_h5_convert_run(&c->layout, src, dst, count);
-    }
-    bool fits = true;
-    for (size_t i = 0; i < count; i++) {
-        fits = um_h5_convert_run(&c->layout, src + i * step * width, dst + i * out, 1) && fits;
-    }
-    return fits;
-}
-
-static bool copy_overlap(const um_h5_chunks *c, const um_bytes *data, const overlap o[4],
-                         const int64_t size[4], unsigned char *dst)
-{
-    size_t width = c->layout.stored_size;
-    size_t out = um_dtype_size(c->layout.dtype);
-    /* Whole rows of the chunk that are whole rows of the region are one run. */
-    bool joined = c->in_order && o[3].count == c->extent[3] && o[3].count == size[3];
-    int64_t rows = joined ? 1 : o[2].count;
-    size_t run = (size_t)(joined ? o[2].count * o[3].count : o[3].count);
-    size_t step = c->stride[3] > 1 && o[3].count > 1 ? c->stride[3] : 1;
-    bool fits = true;
-    for (int64_t y = 0; y < o[0].count; y++) {
-        for (int64_t x = 0; x < o[1].count; x++) {
-            size_t from = (size_t)(o[0].from + y) * c->stride[0] +
-                          (size_t)(o[1].from + x) * c->stride[1] + (size_t)o[2].from * c->stride[2] +
-                          (size_t)o[3].from * c->stride[3];
-            int64_t to = (((o[0].to + y) * size[1] + o[1].to + x) * size[2] + o[2].to) * size[3] +
-                         o[3].to;
-            for (int64_t ky = 0; ky < rows; ky++) {
-                fits = take_run(c, data->data + (from + (size_t)ky * c->stride[2]) * width, step,
-                                dst + (size_t)(to + ky * size[3]) * out, run) &&
-                       fits;
-            }
-        }
-    }
-    return fits;
+    return (um_h5_overlap){first - chunk_start, first - start, end - first};
 }
 
 /* Where the chunk's values lie in one piece of the region, in the chunk's own order; NULL if they do not. */
-static unsigned char *whole_in_region(const um_h5_chunks *c, const overlap o[4], const int64_t size[4],
-                                      unsigned char *dst)
+static unsigned char *whole_in_region(const um_h5_chunks *c, const um_h5_overlap o[4],
+                                      const int64_t size[4], unsigned char *dst)
 {
-    bool piece = c->in_order && c->layout.stored_size == um_dtype_size(c->layout.dtype);
+    bool piece = c->shape.in_order && c->layout.stored_size == um_dtype_size(c->layout.dtype);
     bool inner = false; /* behind the first axis of more than one */
     int64_t to = 0;
     for (int axis = 0; axis < 4; axis++) {
-        piece = piece && o[axis].count == c->extent[axis] && (!inner || size[axis] == o[axis].count);
+        piece = piece && o[axis].count == c->shape.extent[axis] && (!inner || size[axis] == o[axis].count);
         inner = inner || o[axis].count > 1;
         to = to * size[axis] + o[axis].to;
     }
@@ -379,8 +328,8 @@ void um_h5_chunks_will_read(um_h5_chunks *c, const int64_t start[4], const int64
         return;
     }
     for (int axis = 0; axis < 4; axis++) {
-        first[axis] = at[axis] = start[axis] / c->extent[axis];
-        last[axis] = (start[axis] + size[axis] - 1) / c->extent[axis];
+        first[axis] = at[axis] = start[axis] / c->shape.extent[axis];
+        last[axis] = (start[axis] + size[axis] - 1) / c->shape.extent[axis];
     }
     do {
         const um_h5_chunk_entry entry = c->entries[grid_index(c, at)];
@@ -394,34 +343,80 @@ void um_h5_chunks_will_read(um_h5_chunks *c, const int64_t start[4], const int64
     um_file_will_read(c->file, (int64_t)run.address, (int64_t)bytes);
 }
 
+/* Decodes the chunk to slot number `slot`, or straight to its place in dst where it lies there in one piece;
+ * *from: where its values are now, NULL when they are in dst. */
+static um_status take_chunk(um_h5_chunks *c, scratch *s, int slot, const int64_t at[4], const um_h5_overlap o[4],
+                            const int64_t size[4], unsigned char *dst, const unsigned char **from)
+{
+    int64_t index = grid_index(c, at);
+    unsigned char *into = whole_in_region(c, o, size, dst);
+    *from = NULL;
+    if (into != NULL) {
+        UM_TRY(load_chunk(c, index, s, into));
+        bool fits = c->layout.convert == UM_H5_SAME ||
+                    um_h5_convert_run(&c->layout, into, into, c->chunk_bytes / c->layout.stored_size);
+        return fits ? UM_OK : um_h5_too_wide(c->source);
+    }
+    if (c->slots == 1) {
+        UM_TRY(load_chunk(c, index, s, NULL));
+        *from = s->data.data;
+        return UM_OK;
+    }
+    unsigned char *place = s->row + (size_t)slot * slot_bytes(c);
+    *from = place;
+    if (s->holds[slot] == index) {
+        return UM_OK;
+    }
+    s->holds[slot] = -1;
+    UM_TRY(load_chunk(c, index, s, place));
+    s->holds[slot] = index;
+    return UM_OK;
+}
+
+/* Chunks first[3]..last[3] of one row of chunks along kx: all are decoded before they are taken apart, so that
+ * each pattern is written in one go. */
+static um_status read_row(um_h5_chunks *c, scratch *s, const int64_t row[4], int64_t count, const int64_t start[4],
+                          const int64_t size[4], unsigned char *dst)
+{
+    const unsigned char *from[UM_H5_MOST_SLOTS];
+    um_h5_overlap o[4];
+    um_h5_overlap across[UM_H5_MOST_SLOTS];
+    int used = 0;
+    for (int axis = 0; axis < 3; axis++) {
+        o[axis] = meet(row[axis] * c->shape.extent[axis], c->shape.extent[axis], start[axis], size[axis]);
+    }
+    for (int i = 0; i < (int)count; i++) {
+        const int64_t at[4] = {row[0], row[1], row[2], row[3] + i};
+        o[3] = meet(at[3] * c->shape.extent[3], c->shape.extent[3], start[3], size[3]);
+        UM_TRY(take_chunk(c, s, i, at, o, size, dst, &from[used]));
+        across[used] = o[3];
+        used += from[used] != NULL;
+    }
+    bool fits = um_h5_scatter(&c->shape, &c->layout, used, from, o, across, size, dst);
+    return fits ? UM_OK : um_h5_too_wide(c->source);
+}
+
 um_status um_h5_chunks_read(um_h5_chunks *c, const int64_t start[4], const int64_t size[4], void *dst)
 {
     int64_t first[4];
     int64_t last[4];
-    int64_t at[4];
     for (int axis = 0; axis < 4; axis++) {
-        first[axis] = at[axis] = start[axis] / c->extent[axis];
-        last[axis] = (start[axis] + size[axis] - 1) / c->extent[axis];
+        first[axis] = start[axis] / c->shape.extent[axis];
+        last[axis] = (start[axis] + size[axis] - 1) / c->shape.extent[axis];
     }
+    int64_t end = last[3] + 1;
+    int64_t at[4] = {first[0], first[1], first[2], first[3]};
+    last[3] = first[3]; /* rows of chunks */
     scratch *s = NULL;
     find_chunks(c);
     UM_TRY(scratch_take(c, &s));
     um_status status = UM_OK;
     do {
-        overlap o[4];
-        for (int axis = 0; axis < 4; axis++) {
-            o[axis] = meet(at[axis] * c->extent[axis], c->extent[axis], start[axis], size[axis]);
+        for (at[3] = first[3]; status == UM_OK && at[3] < end; at[3] += c->slots) {
+            int64_t count = end - at[3] < c->slots ? end - at[3] : c->slots;
+            status = read_row(c, s, at, count, start, size, dst);
         }
-        unsigned char *into = whole_in_region(c, o, size, dst);
-        status = load_chunk(c, grid_index(c, at), s, into);
-        if (status == UM_OK) {
-            bool fits = into == NULL ? copy_overlap(c, &s->data, o, size, dst)
-                        : c->layout.convert == UM_H5_SAME
-                            ? true
-                            : um_h5_convert_run(&c->layout, into, into,
-                                                c->chunk_bytes / c->layout.stored_size);
-            status = fits ? UM_OK : um_h5_too_wide(c->source);
-        }
+        at[3] = first[3];
     } while (status == UM_OK && next_chunk(at, first, last));
     scratch_give(c, s);
     return status;
@@ -471,16 +466,16 @@ static bool take_geometry(um_h5_chunks *c, hid_t creation)
     }
     for (int axis = 0; axis < 4; axis++) {
         int d = layout->dim[axis];
-        c->extent[axis] = d >= 0 ? (int64_t)c->grid.chunk[d] : 1;
-        c->stride[axis] = d >= 0 ? strides[d] : 0;
+        c->shape.extent[axis] = d >= 0 ? (int64_t)c->grid.chunk[d] : 1;
+        c->shape.stride[axis] = d >= 0 ? strides[d] : 0;
     }
     size_t expected = 1;
-    c->in_order = true;
+    c->shape.in_order = true;
     for (int axis = 3; axis >= 0; axis--) {
-        c->in_order = c->in_order && (c->extent[axis] == 1 || c->stride[axis] == expected);
-        expected *= (size_t)c->extent[axis];
+        c->shape.in_order = c->shape.in_order && (c->shape.extent[axis] == 1 || c->shape.stride[axis] == expected);
+        expected *= (size_t)c->shape.extent[axis];
     }
-    c->in_order = c->in_order && expected == elements;
+    c->shape.in_order = c->shape.in_order && expected == elements;
     return um_mul_size(elements, layout->stored_size, &c->chunk_bytes) &&
            c->chunk_bytes <= (size_t)UINT32_MAX;
 }
@@ -495,6 +490,19 @@ static bool take_fill(um_h5_chunks *c, hid_t creation)
     }
     H5Tclose(type);
     return ok;
+}
+
+/* Chunks along kx, as many as a processor's cache and a small part of the budget hold; 1 where a pattern has no
+ * more. */
+static int choose_slots(const um_h5_chunks *c)
+{
+    size_t most = um_context_memory(c->source->ctx) / 128;
+    most = most < ROW_BYTES ? most : ROW_BYTES;
+    int d = c->layout.dim[3];
+    size_t slots = d >= 0 ? (size_t)c->grid.places[d] : 1;
+    slots = slots < UM_H5_MOST_SLOTS ? slots : UM_H5_MOST_SLOTS;
+    slots = c->chunk_bytes < most / slots ? slots : most / (c->chunk_bytes + 1);
+    return slots > 1 ? (int)slots : 1;
 }
 
 um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_layout *layout,
@@ -522,6 +530,7 @@ um_h5_chunks *um_h5_chunks_open(um_source *source, hid_t dataset, const um_h5_la
         return NULL;
     }
     pthread_mutex_init(&c->lock, NULL);
+    c->slots = choose_slots(c);
     make_entries(c);
     return c;
 }
@@ -550,10 +559,10 @@ void um_h5_chunks_close(um_h5_chunks *c)
 
 size_t um_h5_chunks_scratch(const um_h5_chunks *c)
 {
-    return 2 * um_chunk_capacity(c->chunk_bytes);
+    return 2 * um_chunk_capacity(c->chunk_bytes) + (c->slots > 1 ? (size_t)c->slots * slot_bytes(c) : 0);
 }
 
 const int64_t *um_h5_chunks_extent(const um_h5_chunks *c)
 {
-    return c->extent;
+    return c->shape.extent;
 }

@@ -120,6 +120,24 @@ typedef struct um_h5_chunk_entry {
 bool um_h5_index_read(hid_t dataset, const um_file *file, const um_h5_grid *grid,
                       um_h5_chunk_entry *entries);
 
+/* How the values of a chunk lie, by logical axis. */
+typedef struct um_h5_chunk_shape {
+    int64_t extent[4];
+    size_t stride[4]; /* in elements */
+    bool in_order;    /* y, x, ky, kx */
+} um_h5_chunk_shape;
+/* The part of one axis that a chunk and a region share: in the chunk, in the region, how long. */
+typedef struct um_h5_overlap {
+    int64_t from, to, count;
+} um_h5_overlap;
+enum { UM_H5_MOST_SLOTS = 32 };
+/* Takes `count` decoded chunks that lie side by side along kx apart, pattern by pattern, into a region of
+ * `size`: o[0..2] are what they all share with it, across[i] what chunk i does along kx. False where a 64-bit
+ * integer has no exact double. */
+bool um_h5_scatter(const um_h5_chunk_shape *shape, const um_h5_layout *layout, int count,
+                   const unsigned char *const *chunks, const um_h5_overlap o[3], const um_h5_overlap *across,
+                   const int64_t size[4], unsigned char *dst);
+
 /* A chunked array whose chunks we decode ourselves; NULL when something about it is unusual. file is
  * for plain reading, NULL to fetch chunks by the library. Opening wants the lock, reading takes it. */
 typedef struct um_h5_chunks um_h5_chunks;
