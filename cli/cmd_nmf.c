@@ -13,6 +13,22 @@ static const cli_option options[] = {
     {.name = "loss", .kind = CLI_CHOICE, .value = "frobenius|kl", .preset = "frobenius",
      .help = "What is made small: squared errors, or kl = the Kullback-Leibler divergence, the "
              "likelihood of Poisson counts, for scans of few counts."},
+    {.name = "sparse-loadings", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
+     .help = "Penalise the sum of the loadings: those below about L times their counting noise vanish."},
+    {.name = "sparse-patterns", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
+     .help = "Penalise the sum of the pattern values in the same unit."},
+    {.name = "orthogonal", .kind = CLI_REAL, .value = "W", .least = 0, .preset = "0",
+     .help = "Penalise overlap of the maps of different components with weight W; 0.05 is usual."},
+    {.name = "ard", .kind = CLI_SWITCH,
+     .help = "Automatic relevance determination: components that do not pay for themselves go, those "
+             "with the same pattern become one; give -k somewhat too large."},
+    {.name = "probe", .kind = CLI_REAL, .value = "PX", .least = 0, .preset = "0",
+     .help = "Let no map be sharper than a Gaussian probe of standard deviation PX scan positions."},
+    {.name = "smooth", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
+     .help = "Penalise differences between neighbouring positions; 1 = as much as counting noise."},
+    {.name = "fixed", .kind = CLI_FILE, .value = "FILE",
+     .help = "Hold the patterns in FILE (.npy, .npz, .hspy: f x ky x kx as prepared) as components; "
+             "-k counts them."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts "
              "only."},
@@ -58,6 +74,13 @@ static um_status read_options(cli *c, nmf_job *job)
     um_nmf_options *o = &job->options;
     *o = um_nmf_defaults(0);
     o->loss = (um_loss)cli_choice(c, "loss");
+    o->sparse_loadings = cli_real(c, "sparse-loadings");
+    o->sparse_patterns = cli_real(c, "sparse-patterns");
+    o->orthogonal = cli_real(c, "orthogonal");
+    o->relevance = cli_given(c, "ard");
+    o->probe_px = cli_real(c, "probe");
+    o->smooth = cli_real(c, "smooth");
+    o->fixed_file = cli_given(c, "fixed") ? cli_text(c, "fixed") : NULL;
     o->weights = (um_weights)cli_choice(c, "weights");
     o->normalize = (um_normalize)cli_choice(c, "normalize");
     o->checkpoint_seconds = cli_real(c, "checkpoint-seconds");
@@ -122,6 +145,13 @@ static bool is_checkpoint(cli *c, const char *path)
     return found;
 }
 
+/* A variant begins at the plain fit, and cannot be taken up in its middle. */
+static bool is_variant(const um_nmf_options *o)
+{
+    return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
+           o->smooth > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+}
+
 /* Names of report and checkpoint beside the first result, and whether all can be written. */
 static um_status check_outputs(cli *c, nmf_job *job)
 {
@@ -136,7 +166,7 @@ static um_status check_outputs(cli *c, nmf_job *job)
     } else if (cli_given(c, "report")) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other");
     }
-    if (!cli_given(c, "no-checkpoint") && job->runs == 1) {
+    if (!cli_given(c, "no-checkpoint") && job->runs == 1 && !is_variant(&job->options)) {
         job->checkpoint = cli_given(c, "checkpoint") ? cli_format("%s", cli_text(c, "checkpoint"))
                                                      : cli_format("%s.checkpoint", first);
     }

@@ -184,6 +184,11 @@ static json_t *facts_json(const nmf_job *job)
         json_object_set_new(object, "loss", json_string("kl"));
         json_object_set_new(object, "divergence", cli_json_real(r->divergence));
     }
+    if (object != NULL && isfinite(r->fit_cost)) {
+        json_object_set_new(object, "fit_cost", cli_json_real(r->fit_cost));
+        json_object_set_new(object, "variant_steps", json_integer((json_int_t)r->variant_steps));
+        json_object_set_new(object, "removed", json_integer((json_int_t)r->removed));
+    }
     if (object != NULL && r->more_reads != NULL) {
         json_object_set_new(object, "more_reads", json_string(r->more_reads));
     }
@@ -279,7 +284,12 @@ static void say_fit(const nmf_job *job)
         cli_say(c, "noise        mean squared residual is %.4g of what counting noise alone gives",
                 r->noise_ratio);
     }
-    if (r->converged) {
+    if (isfinite(r->fit_cost)) {
+        cli_say(c, "variant      %lld steps beyond the plain fit, whose squared weighted error is %.4g %% "
+                   "less%s; %lld components removed",
+                (long long)r->variant_steps, 100 * r->fit_cost, r->converged ? "" : " (not converged)",
+                (long long)r->removed);
+    } else if (r->converged) {
         cli_say(c, "convergence  reached after %lld passes: %s (projected gradient %.2g)",
                 (long long)r->iterations, r->stopped, r->kkt);
     } else {

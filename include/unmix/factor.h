@@ -100,6 +100,18 @@ struct um_nmf_options {
     bool resume;             /* go on from the checkpoint if there is one: the result is then the same,
                                 bit for bit, as without the interruption */
     double checkpoint_seconds; /* least time between checkpoints; 0 = after every pass */
+    /* Variants of UM_LOSS_FROBENIUS, begun at the plain fit; strengths in units of the counting noise of a loading or
+     * pattern value with Poisson weights (else of the data), 0 = off. The terms (src/factor/nmf_family.h) do not
+     * change when a component's scale moves between loadings and pattern. Each step is one visit of the patterns,
+     * two with probe_px or smooth; ends when four steps gain less than the tolerance of the objective. */
+    double sparse_loadings; /* sum of loadings */
+    double sparse_patterns; /* sum of pattern values */
+    double orthogonal;      /* products of loadings of different components; 0.05 in Shiga et al. 2016 */
+    bool relevance;         /* automatic relevance determination (Tan & Fevotte 2013; Shiga 2016): components that
+                               do not pay for themselves go, those with patterns correlated above 0.99 are joined */
+    double smooth;          /* squared differences of loadings between neighbouring positions */
+    double probe_px;        /* loadings are non-negative maps behind a Gaussian probe of this standard deviation */
+    const char *fixed_file; /* patterns (f, ky, kx) as prepared that are held; k counts them; or NULL */
     const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
     /* An aperture whose sums are wanted in the same read, or NULL: sets inside (ky*kx, zeroed) to 1 where it
      * is, once the sums are known. */
@@ -125,6 +137,10 @@ typedef struct um_nmf_result {
                                 in the weighted units, H of unit rows. With UM_LOSS_KL: counts that a
                                 step of W and H would move, as a share of all */
     double divergence;       /* with UM_LOSS_KL: sum(x log(x/y) - x + y) over unmasked entries; else NaN */
+    double fit_cost;         /* of a variant: squared weighted error relative to that of the plain fit, less
+                                one; else NaN */
+    int64_t variant_steps;   /* of W and H, after the plain fit */
+    int64_t removed;         /* components that relevance determination took away */
     double floor;            /* k (1/N + 1/M), the share of the objective that fitting noise takes;
                                 0 without Poisson weights */
     double lower_bound;      /* no rank-k model has a smaller weighted error: sqrt(||X'||^2 - the sum of

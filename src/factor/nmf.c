@@ -1,4 +1,5 @@
 /* um_nmf: spectrum, start, passes, result. */
+#include "nmf_family.h"
 #include "nmf_kl.h"
 
 #include <math.h>
@@ -138,9 +139,10 @@ static um_status iterate(um_scaled *s, const um_nmf_options *options, const um_s
     if (options->loss == UM_LOSS_KL) {
         return um_nmf_kl_passes(s, options, state, residual, r);
     }
-    return options->start == UM_START_AUTO
+    UM_TRY(options->start == UM_START_AUTO
                ? um_nmf_few_passes(s, options, subspace, state, residual, r)
-               : many_passes(s, options, state, residual, r);
+               : many_passes(s, options, state, residual, r));
+    return um_family_wanted(options) ? um_nmf_family_passes(s, options, state, residual, r) : UM_OK;
 }
 
 static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_result *r)
@@ -148,7 +150,7 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     um_nmf_state state = {0};
     um_subspace subspace = {.count = 0};
     um_residual residual = {0};
-    r->remaining = r->divergence = NAN;
+    r->remaining = r->divergence = r->fit_cost = NAN;
     um_status status = prepare(s, options, &subspace, &state, r);
     if (status == UM_OK) {
         status = um_residual_create(s, &state, &residual);
@@ -176,6 +178,7 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     um_context *ctx = um_matrix_get_context(matrix);
     *out = NULL;
     double start = um_seconds();
+    UM_TRY(um_family_check(ctx, options));
     UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
     size_t own = um_nmf_plan(matrix, options);
     UM_TRY(um_budget_require(ctx, own, "the factorisation"));

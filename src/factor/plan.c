@@ -1,4 +1,5 @@
 /* Peak memory before work starts: the buffers of each stage, added up as the code takes them. */
+#include "nmf_family.h"
 #include "nmf_kl.h"
 
 typedef struct sizes {
@@ -133,7 +134,7 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
                    : 0);
     size_t missed = few ? z.n * k * sizeof(float) : 0;
     size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z.m * sizeof(double) +
-                    exact_pass(&z, k);
+                    exact_pass(&z, k) + um_family_bytes(options, z.n, z.m, k);
     if (options->loss == UM_LOSS_KL) {
         passes = state + residual + um_kl_pass_bytes(z.m, z.ld, k) + z.n * sizeof(double) +
                  2 * UM_GROUP_ROWS * z.pattern;
