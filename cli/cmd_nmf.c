@@ -22,6 +22,9 @@ static const cli_option options[] = {
     {.name = "ard", .kind = CLI_SWITCH,
      .help = "Automatic relevance determination: components that do not pay for themselves go, those "
              "with the same pattern become one; give -k somewhat too large."},
+    {.name = "dips", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
+     .help = "Let patterns share reflections where plain factorisation leaves dips in all but one: "
+             "penalise the volume that the patterns span; try 0.01."},
     {.name = "probe", .kind = CLI_REAL, .value = "PX", .least = 0, .preset = "0",
      .help = "Let no map be sharper than a Gaussian probe of standard deviation PX scan positions."},
     {.name = "smooth", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
@@ -79,6 +82,7 @@ static um_status read_options(cli *c, nmf_job *job)
     o->orthogonal = cli_real(c, "orthogonal");
     o->relevance = cli_given(c, "ard");
     o->probe_px = cli_real(c, "probe");
+    o->dips = cli_real(c, "dips");
     o->smooth = cli_real(c, "smooth");
     o->fixed_file = cli_given(c, "fixed") ? cli_text(c, "fixed") : NULL;
     o->weights = (um_weights)cli_choice(c, "weights");
@@ -149,7 +153,7 @@ static bool is_checkpoint(cli *c, const char *path)
 static bool is_variant(const um_nmf_options *o)
 {
     return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
-           o->smooth > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+           o->smooth > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
 /* Names of report and checkpoint beside the first result, and whether all can be written. */

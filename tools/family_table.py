@@ -23,7 +23,7 @@ UNMIX = os.environ.get("UNMIX", str(ROOT / "build" / "unmix"))
 CASES = {
     "border": (["--size", "48x48", "--pattern-size", "48x48", "--border", "1.2", "--counts", "500", "--states", "5"], 5,
                [("--probe 1.2", "beyond"), ("--smooth 0.01", "beyond"), ("--orthogonal 0.05", "fractions"),
-                ("--sparse-loadings 1", "fractions"), ("--sparse-patterns 1", "fractions")]),
+                ("--sparse-loadings 1", "fractions"), ("--sparse-patterns 1", "fractions"), ("--dips 0.01", "dips"), ("--dips 0.03", "dips")]),
     "sharp": (["--size", "48x48", "--pattern-size", "48x48", "--border", "0.4", "--counts", "500", "--states", "5"], 5,
               [("--orthogonal 0.05", "fractions"), ("--orthogonal 0.02", "fractions"),
                ("--sparse-loadings 1", "fractions")]),

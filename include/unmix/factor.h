@@ -110,6 +110,8 @@ struct um_nmf_options {
     bool relevance;         /* automatic relevance determination (Tan & Fevotte 2013; Shiga 2016): components that
                                do not pay for themselves go, those with patterns correlated above 0.99 are joined */
     double smooth;          /* squared differences of loadings between neighbouring positions */
+    double dips;            /* log det of the cosines between patterns: they may share reflections (minimum volume,
+                               Fu et al. 2019); relative to the curvature of the fit */
     double probe_px;        /* loadings are non-negative maps behind a Gaussian probe of this standard deviation */
     const char *fixed_file; /* patterns (f, ky, kx) as prepared that are held; k counts them; or NULL */
     const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */

@@ -6,6 +6,7 @@
 
 enum { ROW_SWEEPS = 60, COMPONENT_SWEEPS = 60 };
 static const double SWEEP_STOP = 1e-3;
+static const double FLAT = 1e-9; /* of a unit pattern, at least, in which it differs from all others */
 
 /* ---- W ---------------------------------------------------------------------------------------- */
 
@@ -167,6 +168,13 @@ um_status um_family_solve(um_family *f, um_residual *residual)
     }
     f->squares = fmax(0, squares);
     measure_loadings(f);
+    if (f->options->dips > 0 && !(f->volume > 0)) {
+        double trace = 0;
+        for (size_t c = 0; c < k; c++) {
+            trace += f->g[c * k + c];
+        }
+        f->volume = f->options->dips * trace / (double)k;
+    }
     return UM_OK;
 }
 
@@ -175,6 +183,9 @@ double um_family_objective(const um_family *f)
     const um_nmf_options *o = f->options;
     size_t k = f->state->k;
     double total = 0.5 * f->squares;
+    if (f->volume > 0) {
+        total += 0.5 * f->volume * um_family_volume(f, NULL);
+    }
     for (size_t c = 0; c < k; c++) {
         double sum = 0;
         for (size_t j = 0; o->sparse_patterns > 0 && j < f->scaled->m; j++) {
@@ -197,6 +208,43 @@ double um_family_objective(const um_family *f)
 
 /* ---- H ---------------------------------------------------------------------------------------- */
 
+double um_family_volume(const um_family *f, double *inverse)
+{
+    size_t k = f->state->k;
+    double *l = f->work;
+    um_gram(f->state->h, k, f->scaled->ld, l);
+    double log_determinant = 0;
+    for (size_t i = 0; i < k; i++) { /* Cholesky, in the lower half */
+        for (size_t j = 0; j <= i; j++) {
+            double sum = l[i * k + j];
+            for (size_t e = 0; e < j; e++) {
+                sum -= l[i * k + e] * l[j * k + e];
+            }
+            l[i * k + j] = i == j ? sqrt(fmax(sum, FLAT)) : sum / l[j * k + j];
+        }
+        log_determinant += 2 * log(l[i * k + i]);
+    }
+    double *x = f->work + k * k;
+    for (size_t e = 0; inverse != NULL && e < k; e++) {
+        for (size_t i = 0; i < k; i++) {
+            double sum = i == e;
+            for (size_t j = 0; j < i; j++) {
+                sum -= l[i * k + j] * x[j];
+            }
+            x[i] = sum / l[i * k + i];
+        }
+        for (size_t i = k; i-- > 0;) {
+            double sum = x[i];
+            for (size_t j = i + 1; j < k; j++) {
+                sum -= l[j * k + i] * x[j];
+            }
+            x[i] = sum / l[i * k + i];
+            inverse[i * k + e] = x[i];
+        }
+    }
+    return log_determinant;
+}
+
 /* One row of H with the others held, in closed form. `group` multiplies its norm, `lasso` its sum; the rest is
  * quadratic. */
 static double move_row(um_family *f, size_t c, double group, double lasso, double more)
@@ -206,7 +254,7 @@ static double move_row(um_family *f, size_t c, double group, double lasso, doubl
     double *h = f->h64 + c * s->m;
     double norm2 = 0;
     double moved = 0;
-    double curvature = f->g[c * k + c] + more;
+    double curvature = f->g_move[c * k + c] + more;
     if (!(curvature > 0)) {
         return 0;
     }
@@ -214,13 +262,15 @@ static double move_row(um_family *f, size_t c, double group, double lasso, doubl
     for (size_t j = 0; j < s->m; j++) {
         double r = f->b[c * s->m + j] - lasso;
         for (size_t d = 0; d < k; d++) {
-            r -= d != c ? f->g[c * k + d] * f->h64[d * s->m + j] : 0;
+            r -= d != c ? f->g_move[c * k + d] * f->h64[d * s->m + j] : 0;
         }
         to[j] = s->v[j] > 0 && r > 0 ? r : 0;
         norm2 += to[j] * to[j];
     }
-    double share = norm2 > 0 ? fmax(0, 1 - group / sqrt(norm2)) / curvature : 0;
-    f->h_norm[c] = share * sqrt(norm2);
+    /* The length that is best along this direction: -L log |h| keeps it from shrinking under L log det. */
+    double pull = fmax(0, sqrt(norm2) - group);
+    f->h_norm[c] = (pull + sqrt(pull * pull + 4 * curvature * f->volume)) / (2 * curvature);
+    double share = norm2 > 0 && pull > 0 ? f->h_norm[c] / sqrt(norm2) : 0;
     for (size_t j = 0; j < s->m; j++) {
         double step = share * to[j] - h[j];
         moved += step * step;
@@ -239,6 +289,13 @@ void um_family_move(um_family *f)
         for (size_t j = 0; j < s->m; j++) {
             f->h64[c * s->m + j] = (double)f->state->h[c * s->ld + j];
         }
+    }
+    /* log det is concave: the plane that touches it at the present H lies above it. */
+    if (f->volume > 0) {
+        um_family_volume(f, f->g_move);
+    }
+    for (size_t i = 0; i < k * k; i++) {
+        f->g_move[i] = f->g[i] + f->volume * f->g_move[i];
     }
     double first = 0;
     for (int sweep = 0; sweep < COMPONENT_SWEEPS; sweep++) {

@@ -13,13 +13,13 @@ static const double ROUNDING = 1e-9;
 bool um_family_wanted(const um_nmf_options *o)
 {
     return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
-           o->smooth > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+           o->smooth > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
 um_status um_family_check(um_context *ctx, const um_nmf_options *o)
 {
     const double strengths[] = {o->sparse_loadings, o->sparse_patterns, o->orthogonal, o->smooth,
-                                o->probe_px};
+                                o->dips, o->probe_px};
     for (size_t i = 0; i < sizeof strengths / sizeof strengths[0]; i++) {
         if (!(strengths[i] >= 0 && strengths[i] <= 1e6)) {
             return um_fail(ctx, UM_ERROR_ARGUMENT,
@@ -85,8 +85,11 @@ static um_status family_create(um_scaled *s, const um_nmf_options *options, um_n
     f->h_norm = calloc(k, sizeof *f->h_norm);
     f->g_h = calloc(k * k, sizeof *f->g_h);
     f->g = calloc(k * k, sizeof *f->g);
+    f->g_move = calloc(k * k, sizeof *f->g_move);
+    f->work = calloc(2 * k * k, sizeof *f->work);
     bool all = f->fixed != NULL && f->lasso != NULL && f->w_sum != NULL && f->energy != NULL &&
-               f->h_norm != NULL && f->g_h != NULL && f->g != NULL;
+               f->h_norm != NULL && f->g_h != NULL && f->g != NULL && f->g_move != NULL &&
+               f->work != NULL;
     return all ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu components", k);
 }
 
@@ -104,6 +107,8 @@ static void family_free(um_family *f)
     free(f->h_norm);
     free(f->g_h);
     free(f->g);
+    free(f->g_move);
+    free(f->work);
 }
 
 /* h64 with unit rows becomes the last solution; the next step is taken beyond it. */

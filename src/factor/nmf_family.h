@@ -2,6 +2,7 @@
  *
  *   F = |X' - WH|^2 / 2 + sum_c [ L_w |w_c|_1 |h_c|_2 + L_h |h_c|_1 |w_c|_2 + L_s S(w_c) |h_c|_2^2 / 2 ]
  *       + L_o sum_(c<d) <w_c, w_d> |h_c|_2 |h_d|_2 + sigma^2 N sum_c log(|w_c|_1 |h_c|_2)
+ *       + L_d / 2 log det of the cosines between the rows of H
  *
  * over W, H >= 0, with rows of H held where they are given, and W = P Z, Z >= 0, behind a probe P. Every term keeps
  * its value when a component's scale moves between w and h, so rows of H have unit norm between steps.
@@ -29,6 +30,9 @@ typedef struct um_family {
     double *h64;       /* k x m */
     float *a;          /* n x k, where positions are coupled, or NULL */
     um_probe *probe;   /* or NULL */
+    double volume;     /* L_d: options->dips times the mean of |w_c|^2 of the plain fit */
+    double *g_move;    /* k x k: W'W with the terms that are quadratic in H */
+    double *work;      /* 2 k x k */
     double squares;    /* |X' - WH|^2 of the last solve */
     int64_t solves, visits;
 } um_family;
@@ -45,6 +49,8 @@ um_status um_family_solve(um_family *f, um_residual *residual);
 double um_family_objective(const um_family *f);
 /* The best H for this W into h64 (k x m), not of unit norm. */
 void um_family_move(um_family *f);
+/* Log of the determinant of HH' of state->h, and its inverse (k x k) unless NULL. */
+double um_family_volume(const um_family *f, double *inverse);
 
 /* Puts the patterns of options->fixed_file in the place of the components most like them. */
 um_status um_family_fix(um_family *f);
