@@ -58,6 +58,35 @@ def test_specimens_have_the_same_bytes_in_every_format(unmix, tmp_path, name, op
     assert (numpy.load(tmp_path / "back.npy") == numpy.load(tmp_path / "plain.npy")).all()
 
 
+def test_uniform_specimen_is_poisson_and_linear_in_dose(unmix, tmp_path):
+    settings = ["empty", "--size", "48x40", "--pattern-size", "32x32", "--set", "pixel_per_A=0.1", "--seed", 7]
+    truth = tmp_path / "truth.npz"
+    unmix("simulate", *settings, "-o", tmp_path / "few.npy", "--counts", 400, "--truth", truth)
+    fractions = numpy.load(truth)["fractions"].astype(float)
+    assert abs(fractions.sum(axis=-1) - 1).max() < 1e-6
+    for counts, name in ((400, "a.npy"), (1200, "b.npy")):
+        unmix("simulate", *settings, "-o", tmp_path / name, "--counts", counts, "--no-noise", "--dtype", "f32")
+    mean, thrice = (numpy.load(tmp_path / name)[0, 0].ravel().astype(float) for name in ("a.npy", "b.npy"))
+    assert numpy.allclose(thrice, 3 * mean, rtol=1e-5) and 300 < mean.sum() <= 400
+    x = numpy.load(tmp_path / "few.npy").reshape(-1, mean.size).astype(float)
+    assert (x[:, mean == 0] == 0).all()
+    x, mean = x[:, mean > 0], mean[mean > 0]
+    spread = numpy.sqrt((2 + 1 / mean).sum() * len(x))
+    assert abs(((x - mean) ** 2 / mean).sum() - x.size) < 5 * spread
+    # Counts of one pixel over the field, summed, against the same mean.
+    total = len(x) * mean
+    chi = ((x.sum(axis=0) - total) ** 2 / total).sum()
+    assert abs(chi - mean.size) < 5 * numpy.sqrt((2 + 1 / total).sum())
+
+
+@pytest.mark.parametrize("kind", ["nanowire", "precipitates", "nanoparticles", "polycrystal", "glass"])
+def test_fractions_of_specimens_sum_to_one(unmix, tmp_path, kind):
+    unmix("simulate", kind, "-o", tmp_path / "s.npy", "--truth", tmp_path / "t.npz", "--size", "16x16", "--pattern-size",
+          "16x16", "--set", "precession_mrad=0", "--set", "thickness_step_nm=50", "--set", "pixel_per_A=0.15")
+    fractions = numpy.load(tmp_path / "t.npz")["fractions"].astype(float)
+    assert fractions.min() >= 0 and abs(fractions.sum(axis=-1) - 1).max() < 1e-6
+
+
 def test_spec_file_gives_what_options_give(unmix, tmp_path):
     spec = tmp_path / "specimen.ini"
     spec.write_text("[simulate]\nsize = 12x14\npattern-size = 24x24\nlayout = stripes\nborder = 1.5\n"
