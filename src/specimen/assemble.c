@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEAM, DIFFUSE, FIRST_GRAIN_SLOT, MOST_TERMS = 4 * UM_MOST_PIECES + 2 };
-
-typedef struct term {
-    int64_t slot;
-    double mix;
-} term;
-
 typedef struct worker {
     uint8_t *used; /* slots */
     double *image;
@@ -32,75 +25,6 @@ typedef struct assembly {
     int64_t *slot_of;    /* library -> slot */
     double *scattered;   /* library; of the mix 1 */
 } assembly;
-
-static double x_of(const um_specimen *s, int64_t x)
-{
-    return ((double)x - 0.5 * (double)(s->nx - 1)) * s->step_nm;
-}
-
-static double y_of(const um_specimen *s, int64_t y)
-{
-    return (0.5 * (double)(s->ny - 1) - (double)y) * s->step_nm; /* rows go down, y goes up */
-}
-
-/* The two neighbouring nodes of a value in 0 .. nodes - 1, and the second's share. */
-static void between(double at, int nodes, int node[2], double share[2])
-{
-    at = fmax(0.0, fmin(at, (double)(nodes - 1)));
-    node[0] = (int)at;
-    node[1] = node[0] + 1 < nodes ? node[0] + 1 : node[0];
-    share[1] = node[1] > node[0] ? at - (double)node[0] : 0.0;
-    share[0] = 1.0 - share[1];
-}
-
-static int grain_terms(const um_grain *g, const um_piece *piece, term *terms)
-{
-    int count = 0, drift[2], thick[2];
-    double of_drift[2], of_thick[2];
-    if (g->phase < 0) {
-        terms[0] = (term){g->slot, piece->thickness_nm / g->thickest_nm};
-        return 1;
-    }
-    between(piece->path * (double)(g->drift_nodes - 1), g->drift_nodes, drift, of_drift);
-    /* Node -1 is no thickness and no pattern. */
-    double at = piece->thickness_nm / g->thickest_nm * (double)g->thickness_nodes;
-    between(at, g->thickness_nodes + 1, thick, of_thick);
-    for (int i = 0; i < 2; i++) {
-        for (int k = 0; k < 2; k++) {
-            double mix = of_drift[i] * of_thick[k];
-            if (mix > 0.0 && thick[k] > 0) {
-                terms[count++] = (term){g->slot + (int64_t)drift[i] * g->thickness_nodes + thick[k] - 1, mix};
-            }
-        }
-    }
-    return count;
-}
-
-/* Everything that scatters at a position; the number of terms, or -1: too many pieces. */
-static int position_terms(const assembly *a, int64_t y, int64_t x, um_column *column, term *terms)
-{
-    const um_specimen *s = a->s;
-    double thickness = 0.0;
-    int count = 0;
-    column->count = 0;
-    s->column(s, x_of(s, x), y_of(s, y), column);
-    if (s->film >= 0 && column->count < UM_MOST_PIECES) {
-        column->piece[column->count++] = (um_piece){s->film, s->film_nm, 0.5};
-    } else if (s->film >= 0) {
-        return -1;
-    }
-    if (column->count > UM_MOST_PIECES) {
-        return -1;
-    }
-    for (int i = 0; i < column->count; i++) {
-        count += grain_terms(&s->grain[column->piece[i].grain], &column->piece[i], terms + count);
-        thickness += column->piece[i].thickness_nm;
-    }
-    if (s->diffuse_nm > 0.0 && thickness > 0.0) {
-        terms[count++] = (term){DIFFUSE, thickness / s->diffuse_nm};
-    }
-    return count;
-}
 
 /* Fractions by thickness, thickness, and the orientation of what is strongest and not background. */
 static void write_truth(const assembly *a, int64_t p, const um_column *column)
@@ -133,11 +57,11 @@ static void write_truth(const assembly *a, int64_t p, const um_column *column)
 static um_status survey_row(void *user, int64_t y, int index)
 {
     assembly *a = user;
-    term terms[MOST_TERMS];
+    um_term terms[UM_MOST_TERMS];
     um_column column;
     for (int64_t x = 0; x < a->s->nx; x++) {
         int64_t p = y * a->s->nx + x;
-        int count = position_terms(a, y, x, &column, terms);
+        int count = um_specimen_terms(a->s, y, x, &column, terms);
         if (count < 0) {
             return um_fail(a->ctx, UM_ERROR_UNSUPPORTED,
                            "%s: more than %d crystals above each other at position (%lld, %lld): ask for fewer, smaller "
@@ -157,12 +81,12 @@ static um_status fill_row(void *user, int64_t y, int index)
 {
     (void)index;
     assembly *a = user;
-    term terms[MOST_TERMS];
+    um_term terms[UM_MOST_TERMS];
     um_column column;
     for (int64_t x = 0; x < a->s->nx; x++) {
         int64_t p = y * a->s->nx + x;
         uint64_t at = a->scene->start[p];
-        int count = position_terms(a, y, x, &column, terms);
+        int count = um_specimen_terms(a->s, y, x, &column, terms);
         double all = 0.0;
         for (int i = 0; i < count; i++) {
             all += terms[i].mix * a->scattered[a->library_of[terms[i].slot]];
@@ -203,11 +127,11 @@ static const um_grain *grain_of(const um_specimen *s, int64_t slot)
 
 static um_status slot_pattern(um_context *ctx, const um_specimen *s, int64_t slot, double *image, double *scattered)
 {
-    if (slot == BEAM) {
+    if (slot == UM_BEAM_SLOT) {
         *scattered = 0.0;
         return um_pattern_render(ctx, &s->detector, &direct_beam, 1, image);
     }
-    if (slot == DIFFUSE) {
+    if (slot == UM_DIFFUSE_SLOT) {
         return add_diffuse(ctx, s, image, scattered);
     }
     const um_grain *g = grain_of(s, slot);
@@ -226,7 +150,7 @@ static um_status library_item(void *user, int64_t item, int index)
     int64_t slot = a->slot_of[item];
     memset(image, 0, (size_t)pixels * sizeof *image);
     UM_TRY(slot_pattern(a->ctx, a->s, slot, image, &a->scattered[item]));
-    bool amorphous = slot >= FIRST_GRAIN_SLOT && grain_of(a->s, slot)->phase < 0;
+    bool amorphous = slot >= UM_FIRST_GRAIN_SLOT && grain_of(a->s, slot)->phase < 0;
     double scale = amorphous ? a->scattered[item] : 1.0;
     for (int64_t q = 0; q < pixels; q++) {
         a->scene->pattern[item * pixels + q] = (float)(scale * image[q]);
@@ -267,8 +191,8 @@ static um_status state_item(void *user, int64_t item, int index)
 static um_status number_slots(um_context *ctx, um_specimen *s, int64_t *slots)
 {
     static const double most = 1e8;
-    double count = FIRST_GRAIN_SLOT;
-    *slots = FIRST_GRAIN_SLOT;
+    double count = UM_FIRST_GRAIN_SLOT;
+    *slots = UM_FIRST_GRAIN_SLOT;
     for (int64_t i = 0; i < s->grains; i++) {
         um_grain *g = &s->grain[i];
         count += (double)g->drift_nodes * (double)g->thickness_nodes;
@@ -289,7 +213,7 @@ static um_status choose_library(assembly *a)
     UM_TRY(um_buffer_alloc(a->ctx, (size_t)a->slots, sizeof *a->library_of, "the patterns in use", &a->library_of));
     UM_TRY(um_buffer_alloc(a->ctx, (size_t)a->slots, sizeof *a->slot_of, "the patterns in use", &a->slot_of));
     for (int64_t slot = 0; slot < a->slots; slot++) {
-        bool used = slot == BEAM;
+        bool used = slot == UM_BEAM_SLOT;
         for (int w = 0; w < a->workers; w++) {
             used = used || a->worker[w].used[slot] != 0;
         }

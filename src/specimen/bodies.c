@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The field in squares, each with the bodies whose outline may touch it, in their order. */
+/* The field in squares, each with the bodies whose outline may come within a step of it, in their order. */
 typedef struct um_bins {
     int64_t rows, columns;
     double size_nm, left_nm, bottom_nm;
@@ -33,7 +33,7 @@ static void deal(const um_specimen *s, um_bins *b, int64_t *fill)
 {
     for (int64_t i = 0; i < s->bodies; i++) {
         const um_body *body = &s->body[i];
-        double rx = um_body_reach(body, 0), ry = um_body_reach(body, 1);
+        double rx = um_body_reach(body, 0) + s->step_nm, ry = um_body_reach(body, 1) + s->step_nm;
         int64_t x0 = 0, x1 = 0, y0 = 0, y1 = 0;
         range(body->center_nm[0] - rx, body->center_nm[0] + rx, b->left_nm, b->size_nm, b->columns, &x0, &x1);
         range(body->center_nm[1] - ry, body->center_nm[1] + ry, b->bottom_nm, b->size_nm, b->rows, &y0, &y1);
@@ -50,6 +50,26 @@ static void deal(const um_specimen *s, um_bins *b, int64_t *fill)
     }
 }
 
+/* Long direction of the outline: that of the largest second moment of the projected half axes. */
+static void outline(const um_body *body, um_particle *p)
+{
+    double xx = 0.0, yy = 0.0, xy = 0.0, most = 0.0, least = 0.0;
+    for (int i = 0; i < 3; i++) {
+        double h = body->half_nm[i], x = body->axis[i][0], y = body->axis[i][1];
+        xx += h * h * x * x;
+        yy += h * h * y * y;
+        xy += h * h * x * y;
+    }
+    double angle = 0.5 * atan2(2.0 * xy, xx - yy), c = cos(angle), s = sin(angle);
+    for (int i = 0; i < 3; i++) {
+        most += pow(body->half_nm[i] * (body->axis[i][0] * c + body->axis[i][1] * s), 2.0);
+        least += pow(body->half_nm[i] * (body->axis[i][1] * c - body->axis[i][0] * s), 2.0);
+    }
+    p->length_nm = 2.0 * sqrt(most);
+    p->width_nm = 2.0 * sqrt(least);
+    p->angle_deg = angle * 180.0 / M_PI;
+}
+
 um_status um_specimen_index_bodies(um_context *ctx, um_specimen *s)
 {
     enum { POSITIONS = 12 }; /* of the scan along a square */
@@ -58,6 +78,11 @@ um_status um_specimen_index_bodies(um_context *ctx, um_specimen *s)
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for the index of bodies");
     }
     s->bins = b;
+    for (int64_t i = 0; i < s->bodies; i++) {
+        um_particle p;
+        outline(&s->body[i], &p);
+        s->body[i].narrow = p.width_nm < 2.0 * s->step_nm;
+    }
     b->size_nm = POSITIONS * s->step_nm;
     b->rows = s->ny / POSITIONS + 1;
     b->columns = s->nx / POSITIONS + 1;
@@ -103,12 +128,48 @@ static um_span in_foil(const um_specimen *s, um_span span)
     return span;
 }
 
+static int64_t square_at(const um_bins *b, double x_nm, double y_nm)
+{
+    int64_t row = (int64_t)fmax(0.0, fmin((y_nm - b->bottom_nm) / b->size_nm, (double)b->rows - 1.0));
+    int64_t across = (int64_t)fmax(0.0, fmin((x_nm - b->left_nm) / b->size_nm, (double)b->columns - 1.0));
+    return row * b->columns + across;
+}
+
+/* Within half a diagonal of the step from the outline, whose long side lies along the projected axis or across it. */
+static bool is_near(const um_body *body, double x_nm, double y_nm, double step_nm)
+{
+    const double *n = body->axis[2], flat = hypot(n[0], n[1]), margin = 0.75 * step_nm;
+    const double e[2] = {flat > 1e-9 ? n[0] / flat : 1.0, flat > 1e-9 ? n[1] / flat : 0.0};
+    double dx = x_nm - body->center_nm[0], dy = y_nm - body->center_nm[1];
+    double along = fabs(dx * e[0] + dy * e[1]), across = fabs(dy * e[0] - dx * e[1]);
+    double reach = hypot(um_body_reach(body, 0), um_body_reach(body, 1));
+    if (body->shape == UM_SHAPE_CYLINDER) {
+        return along <= body->half_nm[2] * flat + body->half_nm[0] * fabs(n[2]) + margin &&
+               across <= body->half_nm[0] + margin;
+    }
+    return hypot(dx, dy) <= reach + margin;
+}
+
+bool um_specimen_is_fine(const um_specimen *s, double x_nm, double y_nm)
+{
+    const um_bins *b = s->bins;
+    if (b == NULL) {
+        return false;
+    }
+    int64_t cell = square_at(b, x_nm, y_nm);
+    for (int64_t i = b->start[cell]; i < b->start[cell + 1]; i++) {
+        const um_body *body = &s->body[b->body[i]];
+        if (body->narrow && is_near(body, x_nm, y_nm, s->step_nm)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void um_bodies_column(const um_specimen *s, double x_nm, double y_nm, um_column *column)
 {
     const um_bins *b = s->bins;
-    int64_t row = (int64_t)fmax(0.0, fmin((y_nm - b->bottom_nm) / b->size_nm, (double)b->rows - 1.0));
-    int64_t across = (int64_t)fmax(0.0, fmin((x_nm - b->left_nm) / b->size_nm, (double)b->columns - 1.0));
-    int64_t cell = row * b->columns + across;
+    int64_t cell = square_at(b, x_nm, y_nm);
     um_spans taken = {.count = 0};
     double left = s->thickness_nm;
     for (int64_t i = b->start[cell]; i < b->start[cell + 1]; i++) {
@@ -123,26 +184,6 @@ void um_bodies_column(const um_specimen *s, double x_nm, double y_nm, um_column 
     if (s->matrix >= 0 && left > 1e-6) {
         add_piece(column, s->matrix, left);
     }
-}
-
-/* Long direction of the outline: that of the largest second moment of the projected half axes. */
-static void outline(const um_body *body, um_particle *p)
-{
-    double xx = 0.0, yy = 0.0, xy = 0.0, most = 0.0, least = 0.0;
-    for (int i = 0; i < 3; i++) {
-        double h = body->half_nm[i], x = body->axis[i][0], y = body->axis[i][1];
-        xx += h * h * x * x;
-        yy += h * h * y * y;
-        xy += h * h * x * y;
-    }
-    double angle = 0.5 * atan2(2.0 * xy, xx - yy), c = cos(angle), s = sin(angle);
-    for (int i = 0; i < 3; i++) {
-        most += pow(body->half_nm[i] * (body->axis[i][0] * c + body->axis[i][1] * s), 2.0);
-        least += pow(body->half_nm[i] * (body->axis[i][1] * c - body->axis[i][0] * s), 2.0);
-    }
-    p->length_nm = 2.0 * sqrt(most);
-    p->width_nm = 2.0 * sqrt(least);
-    p->angle_deg = angle * 180.0 / M_PI;
 }
 
 static bool describe(const um_specimen *s, const um_body *body, um_particle *p)

@@ -91,6 +91,7 @@ typedef struct um_body {
     double axis[3][3];    /* unit vectors; that of a cylinder is the last */
     double half_nm[3];    /* box: along each axis; cylinder: radius, radius, half length; sphere: radius thrice */
     int32_t grain;
+    bool narrow;          /* in the picture, against the scan step: set by um_specimen_index_bodies() */
 } um_body;
 
 um_span um_span_slab(um_span span, const double at[3], const double normal[3], double half);
@@ -193,6 +194,17 @@ um_orientation um_grain_orientation(const um_grain *grain, double path);
 /* The column function of bodies, in a foil or on a film; needs um_specimen_index_bodies() before. */
 void um_bodies_column(const um_specimen *specimen, double x_nm, double y_nm, um_column *column);
 um_status um_specimen_index_bodies(um_context *ctx, um_specimen *specimen);
+/* Whether the step by step square about a place may hold something so narrow that one point does not do for it. */
+bool um_specimen_is_fine(const um_specimen *specimen, double x_nm, double y_nm);
+
+/* What lies and scatters at a position: the pieces, film included, and the slots of the library with their mix. */
+enum { UM_BEAM_SLOT, UM_DIFFUSE_SLOT, UM_FIRST_GRAIN_SLOT, UM_MOST_TERMS = 4 * UM_MOST_PIECES + 2 };
+typedef struct um_term {
+    int64_t slot;
+    double mix;
+} um_term;
+/* The number of terms, or -1: too many pieces. Where it is fine, pieces and terms are means over the step. */
+int um_specimen_terms(const um_specimen *specimen, int64_t y, int64_t x, um_column *column, um_term *terms);
 /* The table of particles: bodies that reach into the field. */
 um_status um_specimen_list_particles(um_context *ctx, um_specimen *specimen);
 void um_bins_free(struct um_bins *bins);
