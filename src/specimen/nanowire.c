@@ -10,6 +10,8 @@ static const um_specimen_parameter parameters[] = {
     {"diameter_nm", "nm", UM_PARAMETER_REAL, "100", 1, 5000, NULL, "of the hexagonal section, corner to corner"},
     {"turn_deg", "deg", UM_PARAMETER_REAL, "0", -360, 360, NULL,
      "of the section about the wire; 0: a facet faces the beam, 30: an edge"},
+    {"lamella_nm", "nm", UM_PARAMETER_REAL, "0", 0, 5000, NULL,
+     "thickness that the wire is cut to across the beam, as by an ion beam; 0 = the whole wire"},
     {"angle_deg", "deg", UM_PARAMETER_REAL, "0", -360, 360, NULL,
      "of the wire in the picture, counter-clockwise from the rows"},
     {"segment_nm", "nm", UM_PARAMETER_REAL, "45", 0.5, 1e6, NULL, "mean length of a twin domain along the wire"},
@@ -39,16 +41,17 @@ typedef struct segment {
 
 typedef struct wire {
     double length_nm, radius_nm, turn_rad, curve;
+    double half_nm; /* of the lamella; infinite without */
     double along[2], across[2]; /* unit vectors in the picture */
     int32_t grain[DOMAINS];
     int64_t count;
     segment segments[]; /* ascending */
 } wire;
 
-/* Chord through a hexagonal prism at a distance from its axis: the narrowest of three slabs. */
+/* Chord through a hexagonal prism at a distance from its axis: the narrowest of three slabs, in the lamella. */
 static double thickness_at(const wire *w, double off_nm)
 {
-    um_span span = {-INFINITY, INFINITY};
+    um_span span = {-w->half_nm, w->half_nm};
     for (int i = 0; i < 3; i++) {
         double angle = w->turn_rad + M_PI / 2.0 + M_PI / 3.0 * (double)i;
         const double at[3] = {off_nm, 0.0, 0.0}, normal[3] = {cos(angle), 0.0, sin(angle)};
@@ -125,7 +128,7 @@ static um_status add_domain(um_context *ctx, um_specimen *s, wire *w, int domain
     o = um_orientation_tilt(o, um_specimen_value(s, "tilt_x_mrad"), um_specimen_value(s, "tilt_y_mrad"));
     UM_TRY(um_specimen_add_state(ctx, s, name, s->phase[phase].name, s->phase[phase].geometry_only, false, facing,
                                  &state));
-    um_grain g = um_grain_crystal(s, state, phase, o, 2.0 * w->radius_nm);
+    um_grain g = um_grain_crystal(s, state, phase, o, 2.0 * fmin(w->radius_nm, w->half_nm));
     g.drift_mrad[0] = bend * w->along[0] + twist * w->across[0];
     g.drift_mrad[1] = bend * w->along[1] + twist * w->across[1];
     g.drift_mrad[2] = 1e3 * w->curve;
@@ -151,7 +154,9 @@ um_status um_nanowire_make(um_context *ctx, um_specimen *s)
     if (w == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "nanowire: no memory for its domains");
     }
+    double lamella = um_specimen_value(s, "lamella_nm");
     *w = (wire){.length_nm = length,
+                .half_nm = lamella > 0.0 ? 0.5 * lamella : INFINITY,
                 .radius_nm = 0.5 * um_specimen_value(s, "diameter_nm"),
                 .turn_rad = um_specimen_value(s, "turn_deg") * M_PI / 180.0,
                 .curve = 1e-3 * um_specimen_value(s, "curve_mrad"),
