@@ -96,6 +96,34 @@ def test_the_poisson_likelihood(unmix, scan, mixture, tmp_path):
     assert factors(tmp_path / "r.npz") == factors(tmp_path / "b.npz")
 
 
+@pytest.mark.parametrize("words", [["--sparse-loadings", 1, "--sparse-patterns", 1], ["--orthogonal", 0.05, "--dips", 0.01],
+                                   ["--ard", "-k", 5], ["--probe", 0.8, "--sparse-loadings", 0.5], ["--smooth", 0.1],
+                                   ["--fixed", "known.npy"]], ids=lambda words: str(words[0]).strip("-"))
+def test_variants_tell_their_price_with_the_same_bits(unmix, scan, mixture, tmp_path, words):
+    np.save(tmp_path / "known.npy", mixture[0, 0].astype("f4"))
+    words = [tmp_path / w if w == "known.npy" else w for w in words]
+    made = []
+    for i, own in enumerate((["--threads", 1], ["--threads", 2, "--memory", "40M"])):
+        given = [] if "-k" in words else ["-k", 3]
+        fit = unmix("nmf", scan, *given, *words, "-o", tmp_path / f"{i}.npz", "--no-report", "--max-passes", 40, *own)
+        assert -1e-4 < fit["fit_cost"] < 10 and fit["variant_steps"] > 1
+        assert fit["removed"] == (2 if "--ard" in words else 0)
+        made.append(factors(tmp_path / f"{i}.npz"))
+    assert made[0] == made[1]
+
+
+def test_variants_that_do_not_go_together(unmix, scan, tmp_path):
+    np.save(tmp_path / "small.npy", np.ones((3, 3)))
+    for words, word in ((["--loss", "kl", "--ard"], "kl"), (["--probe", 1, "--smooth", 1], "exclude"),
+                        (["--probe", 1, "--orthogonal", 1], "exclude"), (["--dips", 1, "--resume"], "resumed"),
+                        (["--fixed", tmp_path / "small.npy"], "patterns"),
+                        (["--fixed", tmp_path / "small.npy", "--ard"], "--fixed")):
+        done = unmix.run("nmf", scan, "-k", 3, "-o", tmp_path / "r.npz", "--no-report", *words)
+        assert done.returncode in (1, 2) and word in done.stderr, (words, done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert not (tmp_path / "r.npz").exists()
+
+
 def factors(path):
     saved = np.load(path, allow_pickle=True)
     return saved["factors"].tobytes(), saved["loadings"].tobytes()
