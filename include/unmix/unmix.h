@@ -4,6 +4,7 @@
 
 #include "unmix/base.h"
 #include "unmix/bench.h"
+#include "unmix/choose.h"
 #include "unmix/cluster.h"
 #include "unmix/crystal.h"
 #include "unmix/factor.h"

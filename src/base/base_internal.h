@@ -107,7 +107,9 @@ enum um_random_stream {
     UM_STREAM_CLUSTER,
     UM_STREAM_CLUSTER_SAMPLE,
     UM_STREAM_CLUSTER_BATCH,
-    UM_STREAM_CLUSTER_REFERENCE
+    UM_STREAM_CLUSTER_REFERENCE,
+    UM_STREAM_SPLIT,
+    UM_STREAM_SPLIT_BINNED
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

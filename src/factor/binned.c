@@ -123,6 +123,16 @@ void um_binned_free(um_context *ctx, um_binned *b)
     free(b);
 }
 
+double um_binned_unit(const um_binned *b)
+{
+    return um_matrix_get_info(b->scaled->matrix)->dtype == UM_F32 ? FRACTIONS : 1;
+}
+
+size_t um_binned_positions(const um_binned *b)
+{
+    return b->side;
+}
+
 /* ---- as a scan of its own -------------------------------------------------------------------------- */
 
 /* Once the weights of the pixels are settled. */
@@ -130,7 +140,7 @@ void um_binned_settle(um_binned *b)
 {
     const um_scaled *s = b->scaled;
     const uint8_t *mask = um_matrix_get_info(s->matrix)->signal_mask;
-    double unit = um_matrix_get_info(s->matrix)->dtype == UM_F32 ? FRACTIONS : 1;
+    double unit = um_binned_unit(b);
     float *u = b->view.scaled.u;
     size_t used = 0;
     for (size_t i = 0; i < b->tiles; i++) {

@@ -96,6 +96,9 @@ typedef struct um_sample {
     void *data;
     um_sample_slot *slot;
 } um_sample;
+/* Of a share of the scan; the same positions for a seed. um_sample_free() in every case. */
+um_status um_sample_take(um_scaled *scaled, double share, um_sample *out);
+void um_sample_free(um_context *ctx, um_sample *sample);
 /* A sample as a scan of its own. */
 typedef struct um_sample_view {
     um_scaled scaled;
@@ -147,9 +150,12 @@ um_status um_binned_create(um_scaled *scaled, size_t subspace_bytes, um_binned *
 extern const um_visitor um_binned_visitor;
 void um_binned_settle(um_binned *binned);
 um_sample_view *um_binned_view(um_binned *binned);
+double um_binned_unit(const um_binned *binned); /* what the stored sums hold one count as */
+size_t um_binned_positions(const um_binned *binned); /* along a side of a square */
 um_status um_binned_subspace(um_binned *binned, size_t l, const float *o, um_subspace *out);
 bool um_binned_add_directions(const um_binned *binned, const um_subspace *found, size_t l, float *o);
 void um_binned_free(um_context *ctx, um_binned *binned);
+void um_random_basis(const um_scaled *scaled, size_t l, float *o); /* l x ld, normal; 0 where excluded */
 size_t um_subspace_bytes(size_t n, size_t m, size_t l); /* of the basis and projections of l directions */
 /* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);

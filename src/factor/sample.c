@@ -54,11 +54,10 @@ double um_sample_share(size_t n, size_t pattern, size_t subspace_bytes)
     return fmin(1, fmin(share, most / bytes));
 }
 
-static um_status take_sample(um_scaled *s, size_t subspace_bytes, um_sample *out)
+um_status um_sample_take(um_scaled *s, double share, um_sample *out)
 {
     *out = (um_sample){.dtype = um_matrix_get_info(s->matrix)->dtype, .m = s->m};
     taking t = {.sample = out, .pattern = s->m * um_dtype_size(out->dtype)};
-    double share = um_sample_share(s->n, t.pattern, subspace_bytes);
     out->room = (size_t)um_matrix_sample_size(s->matrix, share);
     UM_TRY(um_buffer_alloc(s->ctx, out->room, t.pattern, "a sample of the scan", &out->data));
     UM_TRY(
@@ -70,7 +69,7 @@ static um_status take_sample(um_scaled *s, size_t subspace_bytes, um_sample *out
     return UM_OK;
 }
 
-static void free_sample(um_context *ctx, um_sample *sample)
+void um_sample_free(um_context *ctx, um_sample *sample)
 {
     um_buffer_free(ctx, sample->data);
     um_buffer_free(ctx, sample->slot);
@@ -277,7 +276,9 @@ um_status um_sample_directions(um_scaled *s, size_t l, size_t subspace_bytes, fl
     um_sample sample = {0};
     um_sample_view view = {0};
     float *found = NULL;
-    um_status status = take_sample(s, subspace_bytes, &sample);
+    size_t pattern = s->m * um_dtype_size(um_matrix_get_info(s->matrix)->dtype);
+    um_status status =
+        um_sample_take(s, um_sample_share(s->n, pattern, subspace_bytes), &sample);
     if (status == UM_OK) {
         status = make_view(s, &sample, &view);
     }
@@ -293,6 +294,6 @@ um_status um_sample_directions(um_scaled *s, size_t l, size_t subspace_bytes, fl
     }
     um_buffer_free(s->ctx, found);
     um_buffer_free(s->ctx, view.scaled.u);
-    free_sample(s->ctx, &sample);
+    um_sample_free(s->ctx, &sample);
     return status;
 }

@@ -66,7 +66,7 @@ static um_exact_pass make_pass(const um_scaled *s, work *k)
                            .g = k->g};
 }
 
-static void random_basis(const um_scaled *s, size_t l, float *o)
+void um_random_basis(const um_scaled *s, size_t l, float *o)
 {
     const uint8_t *mask = um_matrix_get_info(s->matrix)->signal_mask;
     um_random random = {um_context_seed(s->ctx), UM_STREAM_SVD_SKETCH};
@@ -517,7 +517,7 @@ um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
 static um_status start_basis(um_scaled *s, size_t l, float **o)
 {
     UM_TRY(um_buffer_alloc(s->ctx, l * s->ld, sizeof(float), "the basis of the SVD", o));
-    random_basis(s, l, *o);
+    um_random_basis(s, l, *o);
     return um_sample_directions(s, l, um_subspace_bytes(s->n, s->m, l), *o);
 }
 

@@ -1,0 +1,82 @@
+/* Parts of the choice of k. Every image here is bi-whitened: unit noise variance in every row and column. */
+#ifndef UM_CHOOSE_INTERNAL_H
+#define UM_CHOOSE_INTERNAL_H
+
+#include "factor_internal.h"
+#include "unmix/choose.h"
+
+/* ---- weights ---------------------------------------------------------------------------------------- */
+
+/* A low-rank image under weights of its own. */
+typedef struct um_white {
+    um_scaled scaled; /* n, u and v are its own */
+    um_subspace image; /* singular triplets under these weights, largest first */
+} um_white;
+/* From the leading singular triplets under Poisson weights: Sinkhorn factors of the image of the triplets above the
+ * noise, and the triplets of the same image under these. No read. *gain: the variance of a value by its mean; where
+ * it is 0 it becomes what those triplets leave by what counts would leave. */
+um_status um_whiten(const um_scaled *scaled, const um_subspace *subspace, double *gain, um_white *out);
+void um_white_free(um_context *ctx, um_white *white);
+/* The part of `white` at some positions; borrows v. */
+um_status um_white_at(const um_white *white, const um_sample *at, um_white *out);
+/* Singular values of unit noise stay below: sqrt(N) + sqrt(M) and the fluctuation of the largest. */
+double um_white_edge(const um_scaled *scaled);
+double um_white_margin(const um_scaled *scaled); /* 1 and that fluctuation, relative */
+
+/* ---- halves ----------------------------------------------------------------------------------------- */
+
+/* Counts of rows split into two independent halves, each with its image. */
+typedef struct um_half {
+    um_sample sample;
+    um_scaled scaled;  /* u is its own, v borrowed */
+    um_subspace image;
+    double *row, *column; /* sums of counts */
+    double total;
+} um_half;
+/* Splits the counts round(value / unit) of `from`, under weights u (from->rows) and v of the values. */
+typedef struct um_split {
+    const um_scaled *scaled;
+    const um_sample *from;
+    const float *u, *v;
+    double unit;
+    uint64_t stream; /* keeps the numbers of different splits apart */
+    size_t directions;
+} um_split;
+um_status um_halves_make(const um_split *split, um_half half[2]);
+void um_halves_free(um_context *ctx, um_half half[2]);
+/* One fair coin per count: of `count`, how many go into the first half. */
+uint32_t um_thin(um_random random, uint64_t counter, uint32_t count);
+
+/* ---- fits for all k --------------------------------------------------------------------------------- */
+
+typedef struct um_path {
+    size_t most;         /* fits of 1 .. most components, at [k - 1] */
+    um_nmf_state *fit;   /* the best of its starts */
+    um_nmf_state *other; /* another start, where two were made; h only */
+    double *objective;   /* |image - W H|^2 */
+} um_path;
+/* Each k starts once from the fit of k - 1 and the leading part of what that leaves, and once from the purest rows. */
+um_status um_path_fit(um_scaled *scaled, const um_subspace *image, size_t most, um_path *out);
+void um_path_free(um_context *ctx, um_path *path);
+
+/* ---- evidence --------------------------------------------------------------------------------------- */
+
+/* Deviances of each half under the fits to the other, at [(k - 1) * rows + r], of both added; rows malloc'ed. */
+um_status um_held_out(const um_half half[2], const um_path path[2], double **deviance);
+/* Means over all values, standard errors of the difference from the best k, and the two choices. */
+typedef struct um_held_out_choice {
+    int64_t best, fewest; /* least deviance; fewest components within one standard error of it */
+} um_held_out_choice;
+um_held_out_choice um_held_out_choose(const double *deviance, size_t rows, size_t values, size_t most,
+                                      double *mean, double *error);
+
+typedef struct um_agreement {
+    double median, worst, starts, silhouette;
+} um_agreement;
+um_status um_agree(const um_scaled *scaled, size_t k, const um_path *full, const um_path half[2],
+                   um_agreement *out);
+
+/* The recommendation from what the result holds otherwise. */
+void um_choose_decide(um_choose_result *result);
+
+#endif

@@ -1,0 +1,149 @@
+/* How well a model of one half of the counts tells the other: Poisson deviance. */
+#include "choose_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the model of one component: a component that happens to be zero where a count came is no proof. */
+static const double FLOOR = 0.02;
+
+typedef struct judging {
+    const um_half *train, *test;
+    const um_path *path;
+    double *deviance; /* most x rows */
+    double *column;   /* m: share of counts of each pixel in the training half */
+    double **work;    /* per worker: 2 m */
+} judging;
+
+static double count_at(const um_sample *sample, size_t at)
+{
+    return sample->dtype == UM_U8    ? (double)((const uint8_t *)sample->data)[at]
+           : sample->dtype == UM_U16 ? (double)((const uint16_t *)sample->data)[at]
+                                     : (double)((const uint32_t *)sample->data)[at];
+}
+
+/* The mean that the fit tells for pixels j of row r, without the row's weight. */
+static void model_row(const judging *k, const um_nmf_state *fit, size_t r, double *mean)
+{
+    const um_scaled *s = &k->train->scaled;
+    memset(mean, 0, s->m * sizeof *mean);
+    for (size_t c = 0; c < fit->k; c++) {
+        double w = (double)fit->w[r * fit->k + c];
+        const float *h = fit->h + c * s->ld;
+        for (size_t j = 0; w > 0 && j < s->m; j++) {
+            mean[j] += w * (double)h[j];
+        }
+    }
+}
+
+static um_status judge_row(void *user, int64_t item, int worker)
+{
+    judging *k = user;
+    const um_scaled *s = &k->train->scaled;
+    size_t r = (size_t)item;
+    double *mean = k->work[worker];
+    double *counts = mean + s->m;
+    double own = 0; /* of the counts alone: the same for all k */
+    for (size_t j = 0; j < s->m; j++) {
+        double x = count_at(&k->test->sample, r * s->m + j);
+        counts[j] = x;
+        own += x > 0 ? x * log(x) - x : 0;
+    }
+    for (size_t i = 0; i < k->path->most; i++) {
+        double sum = own;
+        model_row(k, &k->path->fit[i], r, mean);
+        for (size_t j = 0; j < s->m; j++) {
+            if (!(s->v[j] > 0)) {
+                continue;
+            }
+            double least = FLOOR * (k->train->row[r] + 1) * k->column[j];
+            double x = s->u[r] > 0 ? mean[j] / ((double)s->u[r] * (double)s->v[j]) : 0;
+            x = fmax(x, least);
+            sum += x - (counts[j] > 0 ? counts[j] * log(x) : 0);
+        }
+        k->deviance[i * k->test->sample.rows + r] += 2 * sum;
+    }
+    return UM_OK;
+}
+
+static um_status judge(judging *k)
+{
+    const um_scaled *s = &k->train->scaled;
+    int threads = um_context_threads(s->ctx);
+    k->column = calloc(s->m, sizeof *k->column);
+    k->work = calloc((size_t)threads, sizeof *k->work);
+    bool made = k->column != NULL && k->work != NULL;
+    for (int i = 0; made && i < threads; i++) {
+        k->work[i] = calloc(2 * s->m, sizeof **k->work);
+        made = k->work[i] != NULL;
+    }
+    for (size_t j = 0; made && j < s->m; j++) { /* half a count where none came */
+        k->column[j] = fmax(k->train->column[j], 0.5) / fmax(k->train->total, 1);
+    }
+    um_status status = made ? um_pipeline_run(s->ctx, (int64_t)k->test->sample.rows, threads, judge_row,
+                                              NULL, k)
+                            : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu pixels", s->m);
+    for (int i = 0; k->work != NULL && i < threads; i++) {
+        free(k->work[i]);
+    }
+    free(k->work);
+    free(k->column);
+    return status;
+}
+
+um_status um_held_out(const um_half half[2], const um_path path[2], double **deviance)
+{
+    um_context *ctx = half[0].scaled.ctx;
+    size_t rows = half[0].sample.rows;
+    *deviance = calloc(path[0].most * rows, sizeof **deviance);
+    if (*deviance == NULL) {
+        return um_fail(ctx, UM_ERROR_MEMORY, "no memory for %zu positions", rows);
+    }
+    for (int h = 0; h < 2; h++) {
+        judging k = {&half[h], &half[1 - h], &path[h], *deviance, NULL, NULL};
+        UM_TRY(judge(&k));
+    }
+    return UM_OK;
+}
+
+/* Of the sum over rows of a - b, from how it varies between rows. */
+static double difference_error(const double *a, const double *b, size_t rows)
+{
+    double sum = 0;
+    double squares = 0;
+    for (size_t r = 0; r < rows; r++) {
+        double d = a[r] - b[r];
+        sum += d;
+        squares += d * d;
+    }
+    return sqrt(fmax(0, squares - sum * sum / (double)rows));
+}
+
+um_held_out_choice um_held_out_choose(const double *deviance, size_t rows, size_t values, size_t most,
+                                      double *mean, double *error)
+{
+    um_held_out_choice choice = {1, 1};
+    for (size_t k = 1; k <= most; k++) {
+        const double *d = deviance + (k - 1) * rows;
+        mean[k - 1] = 0;
+        for (size_t r = 0; r < rows; r++) {
+            mean[k - 1] += d[r];
+        }
+        if (mean[k - 1] < mean[choice.best - 1]) {
+            choice.best = (int64_t)k;
+        }
+    }
+    const double *best = deviance + (choice.best - 1) * (int64_t)rows;
+    double least = mean[choice.best - 1];
+    choice.fewest = choice.best;
+    for (size_t k = most; k >= 1; k--) {
+        error[k - 1] = difference_error(deviance + (k - 1) * rows, best, rows);
+        if ((int64_t)k < choice.best && mean[k - 1] <= least + error[k - 1]) {
+            choice.fewest = (int64_t)k;
+        }
+        mean[k - 1] /= (double)values;
+        error[k - 1] /= (double)values;
+    }
+    return choice;
+}

@@ -1,0 +1,342 @@
+/* Weights under which counting noise has unit variance in every row and column, by Sinkhorn iteration on the
+ * low-rank image (Landa, Zhang & Kluger 2022), and the singular values under them: no read. */
+#include "choose_internal.h"
+
+#include <lapacke.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SINKHORN = 12, GAIN_ROUNDS = 5 };
+/* Of the image of one component: less is taken for an artefact of the truncation. */
+static const double FLOOR = 0.1;
+/* Counts that a pixel or position is credited with: one lone count must not look like a state. */
+static const double CREDIT = 4;
+
+double um_white_edge(const um_scaled *s)
+{
+    return sqrt((double)s->noisy_rows) + sqrt((double)s->noisy_columns);
+}
+
+/* Largest eigenvalue of noise: (sqrt N + sqrt M)^2 + t (sqrt N + sqrt M) (1/sqrt N + 1/sqrt M)^(1/3), where t follows
+ * the law of Tracy and Widom (Johnstone 2001); 3.27 is exceeded once in a thousand scans. */
+double um_white_margin(const um_scaled *s)
+{
+    double n = sqrt((double)s->noisy_rows);
+    double m = sqrt((double)s->noisy_columns);
+    return sqrt(1 + 3.27 * cbrt(1 / n + 1 / m) / (n + m));
+}
+
+/* Sums of the noise-free image over rows or columns are dot products in the r leading directions. */
+typedef struct sinkhorn {
+    const um_scaled *s;
+    const um_subspace *sub;
+    size_t r;
+    double *p, *q; /* squared weights of rows (n) and pixels (m) */
+    double *t;     /* r */
+} sinkhorn;
+
+static void fit_rows(sinkhorn *k)
+{
+    const um_scaled *s = k->s;
+    double rank_one = 0;
+    memset(k->t, 0, k->r * sizeof *k->t);
+    for (size_t j = 0; j < s->m; j++) {
+        if (!(s->v[j] > 0)) {
+            continue;
+        }
+        rank_one += k->q[j] * s->sums->sum_pattern[j];
+        for (size_t c = 0; c < k->r; c++) {
+            k->t[c] += k->q[j] * (double)(k->sub->v[c * s->ld + j] / s->v[j]);
+        }
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        double sum = 0;
+        for (size_t c = 0; s->u[i] > 0 && c < k->r; c++) {
+            sum += (double)k->sub->us[i * k->sub->count + c] * k->t[c] / (double)s->u[i];
+        }
+        double least = FLOOR * s->sums->sum_map[i] * rank_one / s->sums->total;
+        double credit = CREDIT * rank_one / s->sums->total;
+        k->p[i] = s->u[i] > 0 ? (double)s->noisy_columns / (fmax(sum, least) + credit) : 0;
+    }
+}
+
+static void fit_columns(sinkhorn *k)
+{
+    const um_scaled *s = k->s;
+    double rank_one = 0;
+    memset(k->t, 0, k->r * sizeof *k->t);
+    for (size_t i = 0; i < s->n; i++) {
+        if (!(s->u[i] > 0)) {
+            continue;
+        }
+        rank_one += k->p[i] * s->sums->sum_map[i];
+        for (size_t c = 0; c < k->r; c++) {
+            k->t[c] += k->p[i] * (double)(k->sub->us[i * k->sub->count + c] / s->u[i]);
+        }
+    }
+    for (size_t j = 0; j < s->m; j++) {
+        double sum = 0;
+        for (size_t c = 0; s->v[j] > 0 && c < k->r; c++) {
+            sum += k->t[c] * (double)(k->sub->v[c * s->ld + j] / s->v[j]);
+        }
+        double least = FLOOR * s->sums->sum_pattern[j] * rank_one / s->sums->total;
+        double credit = CREDIT * rank_one / s->sums->total;
+        k->q[j] = s->v[j] > 0 ? (double)s->noisy_rows / (fmax(sum, least) + credit) : 0;
+    }
+}
+
+/* Squares that noise of unit gain would leave under the Poisson weights. */
+static double expected_noise(const sinkhorn *k)
+{
+    const um_scaled *s = k->s;
+    double sum = 0;
+    for (size_t c = 0; c < k->r; c++) {
+        double rows = 0;
+        double columns = 0;
+        for (size_t i = 0; i < s->n; i++) {
+            rows += (double)k->sub->us[i * k->sub->count + c] * (double)s->u[i];
+        }
+        for (size_t j = 0; j < s->m; j++) {
+            columns += (double)k->sub->v[c * s->ld + j] * (double)s->v[j];
+        }
+        sum += rows * columns;
+    }
+    return sum;
+}
+
+static size_t count_above(const um_subspace *sub, double edge)
+{
+    size_t above = 0;
+    while (above < sub->count && sub->sigma[above] > edge) {
+        above++;
+    }
+    return above;
+}
+
+/* How many directions lead, and variance over mean of what these leave, unless that is known. */
+static double find_gain(sinkhorn *k, double known)
+{
+    const um_scaled *s = k->s;
+    double n = (double)s->noisy_rows;
+    double m = (double)s->noisy_columns;
+    double gain = known > 0 ? known : 1;
+    for (int round = 0; round < GAIN_ROUNDS; round++) {
+        size_t above = count_above(k->sub, sqrt(gain) * um_white_edge(s) * um_white_margin(s));
+        k->r = above > 0 ? above : 1;
+        if (known > 0) {
+            return known;
+        }
+        double left = s->norm2;
+        for (size_t c = 0; c < k->r; c++) {
+            left -= k->sub->sigma[c] * k->sub->sigma[c];
+        }
+        double r = (double)k->r;
+        double freedom = n * m / fmax(1, (n - r) * (m - r));
+        gain = fmax(1e-12, left * freedom / fmax(1e-30, expected_noise(k)));
+    }
+    return gain;
+}
+
+/* ---- singular triplets of the image under the new weights -------------------------------------------- */
+
+/* rows (count of them, `stride` apart, l long) times the l x l matrix whose column c is row c of turn. */
+static void turn_rows(float *rows, size_t count, size_t stride, size_t step, size_t l, const double *turn,
+                      double *work)
+{
+    for (size_t i = 0; i < count; i++) {
+        float *x = rows + i * stride;
+        for (size_t c = 0; c < l; c++) {
+            work[c] = 0;
+            for (size_t e = 0; e < l; e++) {
+                work[c] += (double)x[e * step] * turn[c * l + e];
+            }
+        }
+        for (size_t c = 0; c < l; c++) {
+            x[c * step] = (float)work[c];
+        }
+    }
+}
+
+/* Gram matrix of the columns of rows (as above). */
+static void gram_of(const float *rows, size_t count, size_t stride, size_t step, size_t l, double *g)
+{
+    memset(g, 0, l * l * sizeof *g);
+    for (size_t i = 0; i < count; i++) {
+        const float *x = rows + i * stride;
+        for (size_t c = 0; c < l; c++) {
+            for (size_t d = 0; d <= c; d++) {
+                g[c * l + d] += (double)x[c * step] * (double)x[d * step];
+            }
+        }
+    }
+    for (size_t c = 0; c < l; c++) {
+        for (size_t d = c + 1; d < l; d++) {
+            g[c * l + d] = g[d * l + c];
+        }
+    }
+}
+
+/* Eigenvectors of the symmetric g into the rows of turn, largest first. */
+static um_status eigen(um_context *ctx, size_t l, double *g, double *values, double *turn)
+{
+    lapack_int n = (lapack_int)l;
+    if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', n, g, n, values) != 0) {
+        return um_fail(ctx, UM_ERROR_NUMERIC, "the eigenvalues of a %zu x %zu matrix did not converge",
+                       l, l);
+    }
+    for (size_t c = 0; c < l; c++) {
+        for (size_t e = 0; e < l; e++) {
+            turn[c * l + e] = g[e * l + (l - 1 - c)];
+        }
+    }
+    for (size_t c = 0; c < l / 2; c++) {
+        double swap = values[c];
+        values[c] = values[l - 1 - c];
+        values[l - 1 - c] = swap;
+    }
+    return UM_OK;
+}
+
+/* Makes the right vectors orthonormal, then the left ones orthogonal. work: l*l*2 + 2*l */
+static um_status resolve(um_context *ctx, const um_scaled *s, um_subspace *image, double *work)
+{
+    size_t l = image->count;
+    double *g = work;
+    double *turn = g + l * l;
+    double *values = turn + l * l;
+    double *row = values + l;
+    gram_of(image->v, s->m, 1, s->ld, l, g);
+    UM_TRY(eigen(ctx, l, g, values, turn));
+    turn_rows(image->v, s->m, 1, s->ld, l, turn, row);
+    turn_rows(image->us, s->n, l, 1, l, turn, row);
+    for (size_t c = 0; c < l; c++) {
+        float root = values[c] > 0 ? (float)sqrt(values[c]) : 0;
+        for (size_t j = 0; j < s->m; j++) {
+            image->v[c * s->ld + j] = root > 0 ? image->v[c * s->ld + j] / root : 0;
+        }
+        for (size_t i = 0; i < s->n; i++) {
+            image->us[i * l + c] *= root;
+        }
+    }
+    gram_of(image->us, s->n, l, 1, l, g);
+    UM_TRY(eigen(ctx, l, g, values, turn));
+    turn_rows(image->v, s->m, 1, s->ld, l, turn, row);
+    turn_rows(image->us, s->n, l, 1, l, turn, row);
+    image->norm2 = 0;
+    for (size_t c = 0; c < l; c++) {
+        image->sigma[c] = values[c] > 0 ? sqrt(values[c]) : 0;
+        image->norm2 += image->sigma[c] * image->sigma[c];
+    }
+    return UM_OK;
+}
+
+static um_status rescale(const um_scaled *s, const um_subspace *sub, const sinkhorn *k, um_white *out)
+{
+    size_t l = sub->count;
+    out->image = (um_subspace){.count = l, .shown = l};
+    out->image.sigma = calloc(l, sizeof *out->image.sigma);
+    double *work = calloc(2 * l * l + 2 * l, sizeof *work);
+    um_status status = out->image.sigma != NULL && work != NULL
+                           ? UM_OK
+                           : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu directions", l);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, s->n * l, sizeof(float), "an image", &out->image.us);
+    }
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, l * s->ld, sizeof(float), "an image", &out->image.v);
+    }
+    for (size_t i = 0; status == UM_OK && i < s->n; i++) {
+        out->scaled.u[i] = (float)sqrt(k->p[i]);
+        float ratio = s->u[i] > 0 ? out->scaled.u[i] / s->u[i] : 0;
+        for (size_t c = 0; c < l; c++) {
+            out->image.us[i * l + c] = sub->us[i * l + c] * ratio;
+        }
+    }
+    for (size_t j = 0; status == UM_OK && j < s->m; j++) {
+        out->scaled.v[j] = (float)sqrt(k->q[j]);
+        float ratio = s->v[j] > 0 ? out->scaled.v[j] / s->v[j] : 0;
+        for (size_t c = 0; c < l; c++) {
+            out->image.v[c * s->ld + j] = sub->v[c * s->ld + j] * ratio;
+        }
+    }
+    if (status == UM_OK) {
+        status = resolve(s->ctx, s, &out->image, work);
+    }
+    free(work);
+    return status;
+}
+
+um_status um_whiten(const um_scaled *s, const um_subspace *sub, double *gain, um_white *out)
+{
+    sinkhorn k = {.s = s, .sub = sub};
+    *out = (um_white){.scaled = *s};
+    out->scaled.u = NULL;
+    out->scaled.v = NULL;
+    out->scaled.own_sums = NULL;
+    k.p = calloc(s->n, sizeof *k.p);
+    k.q = calloc(s->m, sizeof *k.q);
+    k.t = calloc(sub->count, sizeof *k.t);
+    um_status status = k.p != NULL && k.q != NULL && k.t != NULL
+                           ? UM_OK
+                           : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for weights");
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, s->n, sizeof(float), "row weights", &out->scaled.u);
+    }
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, s->ld, sizeof(float), "pixel weights", &out->scaled.v);
+    }
+    if (status == UM_OK) {
+        *gain = find_gain(&k, *gain);
+        for (size_t j = 0; j < s->m; j++) {
+            k.q[j] = (double)s->v[j] * (double)s->v[j];
+        }
+        for (int round = 0; round < SINKHORN; round++) {
+            fit_rows(&k);
+            fit_columns(&k);
+        }
+        status = rescale(s, sub, &k, out);
+    }
+    free(k.p);
+    free(k.q);
+    free(k.t);
+    if (status != UM_OK) {
+        um_white_free(s->ctx, out);
+    }
+    return status;
+}
+
+void um_white_free(um_context *ctx, um_white *white)
+{
+    um_buffer_free(ctx, white->scaled.u);
+    um_buffer_free(ctx, white->scaled.v);
+    um_subspace_free(ctx, &white->image);
+    white->scaled.u = white->scaled.v = NULL;
+}
+
+um_status um_white_at(const um_white *white, const um_sample *at, um_white *out)
+{
+    um_context *ctx = white->scaled.ctx;
+    size_t l = white->image.count;
+    *out = *white;
+    out->scaled.u = NULL;
+    out->scaled.v = NULL;
+    out->image = (um_subspace){.count = l, .shown = l};
+    out->scaled.n = at->rows;
+    UM_TRY(um_buffer_alloc(ctx, at->rows, sizeof(float), "row weights", &out->scaled.u));
+    UM_TRY(um_buffer_alloc(ctx, white->scaled.ld, sizeof(float), "pixel weights", &out->scaled.v));
+    UM_TRY(um_buffer_alloc(ctx, at->rows * l, sizeof(float), "an image", &out->image.us));
+    UM_TRY(um_buffer_alloc(ctx, l * white->scaled.ld, sizeof(float), "an image", &out->image.v));
+    memcpy(out->scaled.v, white->scaled.v, white->scaled.ld * sizeof(float));
+    memcpy(out->image.v, white->image.v, l * white->scaled.ld * sizeof(float));
+    for (size_t r = 0; r < at->rows; r++) {
+        size_t p = (size_t)at->slot[r].position;
+        out->scaled.u[r] = white->scaled.u[p];
+        memcpy(out->image.us + r * l, white->image.us + p * l, l * sizeof(float));
+        for (size_t c = 0; c < l; c++) {
+            double x = (double)out->image.us[r * l + c];
+            out->image.norm2 += x * x;
+        }
+    }
+    return UM_OK;
+}
