@@ -9,7 +9,7 @@ static const cli_option options[] = {
     {.name = "k", .letter = 'k', .kind = CLI_TEXT, .value = "A..B", .preset = "2..20",
      .help = "Numbers of components to compare."},
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
-     .help = "The evidence as the object of --json (.json)."},
+     .help = "The evidence as a page with a figure (.html), or as the object of --json (.json)."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Take values for counts with Poisson noise; auto = where they are counts."},
     {0}};
@@ -165,19 +165,36 @@ static void say(cli *c, const cli_scan *scan, const um_choose_result *r, json_t 
     }
 }
 
+static um_status store_json(cli *c, const cli_scan *scan, const um_choose_result *r, const char *path)
+{
+    json_t *object = as_json(c, scan, r);
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    um_status status = text != NULL ? cli_write_text(c, path, text)
+                                    : cli_fail(c, UM_ERROR_MEMORY, "no memory for %s", path);
+    free(text);
+    json_decref(object);
+    return status;
+}
+
+static um_status store_page(cli *c, const cli_scan *scan, const um_choose_result *r, const char *path)
+{
+    char *command = cli_command_line(c->argc, c->argv);
+    const um_choice_page page = {.scan = scan->path,
+                                 .shape = um_matrix_get_info(scan->matrix)->shape,
+                                 .command = command,
+                                 .overwrite = c->force};
+    um_status status = um_report_choice(c->ctx, r, path, &page);
+    free(command);
+    return status;
+}
+
 static um_status store(cli *c, const cli_scan *scan, const um_choose_result *r, json_t *files)
 {
     um_status status = UM_OK;
     for (int i = 0; i < cli_count(c, "output") && status == UM_OK; i++) {
         const char *path = cli_text_at(c, "output", i);
-        if (cli_has_suffix(path, ".json")) {
-            json_t *object = as_json(c, scan, r);
-            char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
-            status = text != NULL ? cli_write_text(c, path, text)
-                                  : cli_fail(c, UM_ERROR_MEMORY, "no memory for %s", path);
-            free(text);
-            json_decref(object);
-        }
+        status = cli_has_suffix(path, ".json") ? store_json(c, scan, r, path)
+                                               : store_page(c, scan, r, path);
         json_array_append_new(files, cli_json_text(path));
     }
     return status;
@@ -207,7 +224,7 @@ static um_status run(cli *c)
     um_choose_options choose = {.weights = (um_weights)cli_choice(c, "weights")};
     um_status status = read_range(c, &choose);
     for (int i = 0; i < cli_count(c, "output") && status == UM_OK; i++) {
-        status = cli_check_output(c, cli_text_at(c, "output", i), ".json");
+        status = cli_check_output(c, cli_text_at(c, "output", i), ".html .json");
     }
     if (status == UM_OK) {
         status = cli_scan_prepare(c, c->operand[0], &scan);
@@ -237,7 +254,7 @@ const cli_command cli_command_choose = {
         "Crystals that bend or change in thickness have more patterns than phases: the number told is "
         "that of distinguishable patterns.",
     .examples = "unmix choose scan.hspy # the table and the answer\n"
-                "unmix choose scan.hspy --k 2..30 -o choice.json # more components; kept\n",
+                "unmix choose scan.hspy --k 2..30 -o choice.html # more components; a page with a figure\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

@@ -2,6 +2,7 @@
 #ifndef UNMIX_REPORT_H
 #define UNMIX_REPORT_H
 
+#include "unmix/choose.h"
 #include "unmix/model.h"
 #include "unmix/verify.h"
 
@@ -22,6 +23,17 @@ typedef struct um_report_options {
  * reproduce. Pictures are embedded; no network, no scripts needed. Atomic. */
 UM_CHECK UM_API um_status um_report_write(um_context *ctx, um_model *model, const char *path,
                                           const um_report_options *options);
+
+/* A page about the choice of k: the answer and why, one figure (singular values against the edge of noise, deviance of
+ * held-out counts, components that come back), the table, and how to read it. Atomic. */
+typedef struct um_choice_page {
+    const char *scan;    /* name of the scan, as told to people */
+    um_shape shape;
+    const char *command; /* that makes it again, or NULL */
+    bool overwrite;
+} um_choice_page;
+UM_CHECK UM_API um_status um_report_choice(um_context *ctx, const um_choose_result *result,
+                                           const char *path, const um_choice_page *page);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 2, MOST = 20, SAMPLE_ROWS = 4096 };
+enum { LEAST = 2, MOST = 20, SAMPLE_ROWS = 4096, BEYOND = 4 };
 static const size_t SAMPLE_BYTES = (size_t)128 << 20;
 /* Counts: the variance of a value is its mean. Within this the gain is taken for 1. */
 static const double GAIN_NEAR = 0.1;
@@ -50,12 +50,19 @@ static void free_evidence(um_context *ctx, evidence *e)
     free(e->error);
 }
 
+/* Beyond what stands clear of the noise, and some more, fits only follow the noise. */
+static size_t thorough(const choosing *c)
+{
+    const um_choose_result *r = c->result;
+    return (size_t)(r->above > r->above_binned ? r->above : r->above_binned) + BEYOND;
+}
+
 static um_status fit_halves(choosing *c, const um_split *split, size_t most, evidence *e)
 {
     um_context *ctx = c->scaled.ctx;
     UM_TRY(um_halves_make(split, e->half));
     for (int h = 0; h < 2; h++) {
-        UM_TRY(um_path_fit(&e->half[h].scaled, &e->half[h].image, most, &e->path[h]));
+        UM_TRY(um_path_fit(&e->half[h].scaled, &e->half[h].image, most, thorough(c), &e->path[h]));
     }
     UM_TRY(um_held_out(e->half, e->path, &e->deviance));
     e->mean = calloc(most, sizeof *e->mean);
@@ -113,7 +120,7 @@ static um_status judge_positions(choosing *c, const um_sample *sample, const um_
     um_choose_result *r = c->result;
     size_t most = most_here(c, sample->rows);
     um_scaled s = part->scaled;
-    UM_TRY(um_path_fit(&s, &part->image, most, &e->full));
+    UM_TRY(um_path_fit(&s, &part->image, most, thorough(c), &e->full));
     r->sampled = (int64_t)sample->rows;
     if (r->split) {
         const um_split split = {.scaled = &part->scaled,
@@ -201,7 +208,6 @@ static void fill_binned(choosing *c, const um_white *white, double gain, const e
 {
     um_choose_result *r = c->result;
     double edge = sqrt(gain) * um_white_edge(&white->scaled);
-    r->above_binned = (int64_t)above_edge(white, gain);
     for (int64_t i = 0; i < r->rows; i++) {
         um_choose_row *row = &r->row[i];
         if (row->k <= (int64_t)white->image.count) {
@@ -226,6 +232,7 @@ static um_status judge_binned(choosing *c, um_sample_view *view, um_white *white
     um_status status = um_whiten(&view->scaled, &found, &gain, white);
     um_subspace_free(c->scaled.ctx, &found);
     UM_TRY(status);
+    c->result->above_binned = (int64_t)above_edge(white, gain);
     if (c->result->split) {
         const um_split split = {.scaled = &white->scaled,
                                 .from = view->sample,

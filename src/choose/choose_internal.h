@@ -55,8 +55,10 @@ typedef struct um_path {
     um_nmf_state *other; /* another start, where two were made; h only */
     double *objective;   /* |image - W H|^2 */
 } um_path;
-/* Each k starts once from the fit of k - 1 and the leading part of what that leaves, and once from the purest rows. */
-um_status um_path_fit(um_scaled *scaled, const um_subspace *image, size_t most, um_path *out);
+/* Each k starts from the fit of k - 1 and the leading part of what that leaves; up to `thorough` also from the purest
+ * rows. */
+um_status um_path_fit(um_scaled *scaled, const um_subspace *image, size_t most, size_t thorough,
+                      um_path *out);
 void um_path_free(um_context *ctx, um_path *path);
 
 /* ---- evidence --------------------------------------------------------------------------------------- */

@@ -12,8 +12,8 @@ typedef struct judging {
     const um_half *train, *test;
     const um_path *path;
     double *deviance; /* most x rows */
-    double *column;   /* m: share of counts of each pixel in the training half */
-    double **work;    /* per worker: 2 m */
+    float *column;    /* m: share of counts of each pixel in the training half */
+    float **work;     /* per worker: 2 m */
 } judging;
 
 static double count_at(const um_sample *sample, size_t at)
@@ -24,17 +24,40 @@ static double count_at(const um_sample *sample, size_t at)
 }
 
 /* The mean that the fit tells for pixels j of row r, without the row's weight. */
-static void model_row(const judging *k, const um_nmf_state *fit, size_t r, double *mean)
+static void model_row(const judging *k, const um_nmf_state *fit, size_t r, float *restrict mean)
 {
     const um_scaled *s = &k->train->scaled;
     memset(mean, 0, s->m * sizeof *mean);
     for (size_t c = 0; c < fit->k; c++) {
-        double w = (double)fit->w[r * fit->k + c];
-        const float *h = fit->h + c * s->ld;
-        for (size_t j = 0; w > 0 && j < s->m; j++) {
-            mean[j] += w * (double)h[j];
+        const float w = fit->w[r * fit->k + c];
+        const float *restrict h = fit->h + c * s->ld;
+        if (!(w > 0)) {
+            continue;
+        }
+        for (size_t j = 0; j < s->m; j++) {
+            mean[j] += w * h[j];
         }
     }
+}
+
+/* Twice sum of mean - count log(mean), the part of the deviance that depends on the fit. */
+static double judge_fit(const judging *k, const um_nmf_state *fit, size_t r, float *mean,
+                        const float *counts)
+{
+    const um_scaled *s = &k->train->scaled;
+    const float row = s->u[r] > 0 ? 1 / s->u[r] : 0;
+    const float least = (float)(FLOOR * (k->train->row[r] + 1));
+    double sum = 0;
+    model_row(k, fit, r, mean);
+    for (size_t j = 0; j < s->m; j++) {
+        if (s->v[j] > 0) {
+            float floor = least * k->column[j];
+            float x = mean[j] * row / s->v[j];
+            x = x > floor ? x : floor;
+            sum += (double)x - (counts[j] > 0 ? (double)(counts[j] * logf(x)) : 0);
+        }
+    }
+    return 2 * sum;
 }
 
 static um_status judge_row(void *user, int64_t item, int worker)
@@ -42,27 +65,16 @@ static um_status judge_row(void *user, int64_t item, int worker)
     judging *k = user;
     const um_scaled *s = &k->train->scaled;
     size_t r = (size_t)item;
-    double *mean = k->work[worker];
-    double *counts = mean + s->m;
+    float *counts = k->work[worker] + s->m;
     double own = 0; /* of the counts alone: the same for all k */
     for (size_t j = 0; j < s->m; j++) {
         double x = count_at(&k->test->sample, r * s->m + j);
-        counts[j] = x;
+        counts[j] = (float)x;
         own += x > 0 ? x * log(x) - x : 0;
     }
     for (size_t i = 0; i < k->path->most; i++) {
-        double sum = own;
-        model_row(k, &k->path->fit[i], r, mean);
-        for (size_t j = 0; j < s->m; j++) {
-            if (!(s->v[j] > 0)) {
-                continue;
-            }
-            double least = FLOOR * (k->train->row[r] + 1) * k->column[j];
-            double x = s->u[r] > 0 ? mean[j] / ((double)s->u[r] * (double)s->v[j]) : 0;
-            x = fmax(x, least);
-            sum += x - (counts[j] > 0 ? counts[j] * log(x) : 0);
-        }
-        k->deviance[i * k->test->sample.rows + r] += 2 * sum;
+        k->deviance[i * k->test->sample.rows + r] +=
+            2 * own + judge_fit(k, &k->path->fit[i], r, k->work[worker], counts);
     }
     return UM_OK;
 }
@@ -79,7 +91,7 @@ static um_status judge(judging *k)
         made = k->work[i] != NULL;
     }
     for (size_t j = 0; made && j < s->m; j++) { /* half a count where none came */
-        k->column[j] = fmax(k->train->column[j], 0.5) / fmax(k->train->total, 1);
+        k->column[j] = (float)(fmax(k->train->column[j], 0.5) / fmax(k->train->total, 1));
     }
     um_status status = made ? um_pipeline_run(s->ctx, (int64_t)k->test->sample.rows, threads, judge_row,
                                               NULL, k)

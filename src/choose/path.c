@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSES = 24, DIRECTION_ROUNDS = 8 };
+enum { PASSES = 24, PASSES_BEYOND = 12, DIRECTION_ROUNDS = 8 };
 static const double TOLERANCE = 1e-3;
 
 /* ---- what a fit leaves ------------------------------------------------------------------------------ */
@@ -148,10 +148,11 @@ static um_status start_from_last(const um_scaled *s, const um_subspace *image, c
 
 /* ---- fits -------------------------------------------------------------------------------------------- */
 
-static um_status iterate(um_scaled *s, const um_subspace *image, um_nmf_state *fit, double *objective)
+static um_status iterate(um_scaled *s, const um_subspace *image, int64_t passes, um_nmf_state *fit,
+                         double *objective)
 {
     const um_nmf_run run = {
-        .scaled = s, .subspace = image, .tolerance = TOLERANCE, .max_passes = PASSES};
+        .scaled = s, .subspace = image, .tolerance = TOLERANCE, .max_passes = passes};
     bool converged = false;
     um_nmf_normalise(s, fit);
     UM_TRY(um_nmf_iterate(&run, fit, &converged));
@@ -165,34 +166,41 @@ static void free_loadings(um_context *ctx, um_nmf_state *state)
     state->w = NULL;
 }
 
-static um_status fit_one(um_scaled *s, const um_subspace *image, size_t k, um_path *path)
+static um_status fit_purest(um_scaled *s, const um_subspace *image, size_t k, um_nmf_state *fit,
+                            double *objective)
+{
+    UM_TRY(um_nmf_state_create(s, k, PASSES, fit));
+    UM_TRY(um_nmf_start_separable(s, image, fit));
+    return iterate(s, image, PASSES, fit, objective);
+}
+
+static um_status fit_one(um_scaled *s, const um_subspace *image, size_t k, bool thorough, um_path *path)
 {
     um_nmf_state *fit = &path->fit[k - 1];
     um_nmf_state *other = &path->other[k - 1];
-    double objective = 0;
-    UM_TRY(um_nmf_state_create(s, k, PASSES, other));
-    UM_TRY(um_nmf_start_separable(s, image, other));
-    UM_TRY(iterate(s, image, other, &path->objective[k - 1]));
+    double *objective = &path->objective[k - 1];
+    double other_objective = 0;
     if (k == 1) {
-        *fit = *other;
-        *other = (um_nmf_state){.k = 0};
-        return UM_OK;
+        return fit_purest(s, image, k, fit, objective);
     }
     UM_TRY(um_nmf_state_create(s, k, PASSES, fit));
     UM_TRY(start_from_last(s, image, &path->fit[k - 2], fit));
-    UM_TRY(iterate(s, image, fit, &objective));
-    if (path->objective[k - 1] < objective) {
+    UM_TRY(iterate(s, image, thorough ? PASSES : PASSES_BEYOND, fit, objective));
+    if (!thorough) {
+        return UM_OK;
+    }
+    UM_TRY(fit_purest(s, image, k, other, &other_objective));
+    if (other_objective < *objective) {
         um_nmf_state keep = *fit;
         *fit = *other;
         *other = keep;
-    } else {
-        path->objective[k - 1] = objective;
+        *objective = other_objective;
     }
     free_loadings(s->ctx, other);
     return UM_OK;
 }
 
-um_status um_path_fit(um_scaled *s, const um_subspace *image, size_t most, um_path *out)
+um_status um_path_fit(um_scaled *s, const um_subspace *image, size_t most, size_t thorough, um_path *out)
 {
     *out = (um_path){.most = most};
     out->fit = calloc(most, sizeof *out->fit);
@@ -202,7 +210,7 @@ um_status um_path_fit(um_scaled *s, const um_subspace *image, size_t most, um_pa
                            ? UM_OK
                            : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu fits", most);
     for (size_t k = 1; status == UM_OK && k <= most; k++) {
-        status = fit_one(s, image, k, out);
+        status = fit_one(s, image, k, k <= thorough, out);
         um_progress_add(s->ctx, 1);
     }
     if (status != UM_OK) {

@@ -1,8 +1,12 @@
 /* HTML as text that grows: markup as it is, everything from outside escaped. */
+#include "io_internal.h"
 #include "report_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void append(um_html *html, const char *text, size_t count)
 {
@@ -144,4 +148,56 @@ void um_html_free(um_html *html)
 {
     free(html->text);
     *html = (um_html){0};
+}
+
+/* ---- pages -------------------------------------------------------------------------------------- */
+
+void um_html_open(um_html *html)
+{
+    um_html_put(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+                      "<title>");
+}
+
+void um_html_style(um_html *html)
+{
+    um_html_put(html, "</title>\n<style>\n");
+    um_html_put(html, um_report_style);
+    um_html_put(html, "</style>\n</head>\n<body>\n<header>\n<h1>");
+}
+
+static um_status write_text(um_context *ctx, const char *path, const char *text, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return um_fail(ctx, UM_ERROR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    }
+    um_status status = UM_OK;
+    for (size_t done = 0; status == UM_OK && done < size;) {
+        ssize_t wrote = write(fd, text + done, size - done);
+        if (wrote < 0 && errno != EINTR) {
+            status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
+        }
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    if (close(fd) != 0 && status == UM_OK) {
+        status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
+    }
+    return status;
+}
+
+um_status um_html_save(const um_html *html, const char *path, bool overwrite)
+{
+    um_context *ctx = html->ctx;
+    char *part = NULL;
+    UM_TRY(um_part_begin(ctx, path, overwrite, &part));
+    um_status status = write_text(ctx, part, html->text, html->size);
+    if (status == UM_OK) {
+        status = um_part_commit(ctx, part, path);
+    }
+    if (status != UM_OK) {
+        unlink(part);
+    }
+    free(part);
+    return status;
 }

@@ -1,13 +1,8 @@
 /* One page about one result: written to PATH.part, then named. */
 #include "report_internal.h"
 
-#include "io_internal.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *last_part(const char *path)
 {
@@ -29,13 +24,9 @@ static void put_title(um_html *html, const um_facts *f)
 
 static void put_head(um_html *html, const um_facts *f)
 {
-    um_html_put(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                      "<title>");
+    um_html_open(html);
     put_title(html, f);
-    um_html_put(html, "</title>\n<style>\n");
-    um_html_put(html, um_report_style);
-    um_html_put(html, "</style>\n</head>\n<body>\n<header>\n<h1>");
+    um_html_style(html);
     put_title(html, f);
     um_html_format(html, "</h1>\n<p class=\"lead\">%lld × %lld positions, patterns of %lld × %lld px",
                    (long long)f->shape.ny, (long long)f->shape.nx, (long long)f->shape.ky,
@@ -86,41 +77,6 @@ static um_status compose(um_html *html, const um_facts *f)
     return html->failed ? um_fail(html->ctx, UM_ERROR_MEMORY, "no memory for the report") : UM_OK;
 }
 
-static um_status write_text(um_context *ctx, const char *path, const char *text, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        return um_fail(ctx, UM_ERROR_IO, "%s: cannot be written: %s", path, strerror(errno));
-    }
-    um_status status = UM_OK;
-    for (size_t done = 0; status == UM_OK && done < size;) {
-        ssize_t wrote = write(fd, text + done, size - done);
-        if (wrote < 0 && errno != EINTR) {
-            status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
-        }
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    if (close(fd) != 0 && status == UM_OK) {
-        status = um_fail(ctx, UM_ERROR_IO, "%s: writing failed: %s", path, strerror(errno));
-    }
-    return status;
-}
-
-static um_status save(um_context *ctx, const um_html *html, const char *path, bool overwrite)
-{
-    char *part = NULL;
-    UM_TRY(um_part_begin(ctx, path, overwrite, &part));
-    um_status status = write_text(ctx, part, html->text, html->size);
-    if (status == UM_OK) {
-        status = um_part_commit(ctx, part, path);
-    }
-    if (status != UM_OK) {
-        unlink(part);
-    }
-    free(part);
-    return status;
-}
-
 um_status um_report_write(um_context *ctx, um_model *model, const char *path,
                           const um_report_options *options)
 {
@@ -132,7 +88,7 @@ um_status um_report_write(um_context *ctx, um_model *model, const char *path,
         status = compose(&html, facts);
     }
     if (status == UM_OK) {
-        status = save(ctx, &html, path, facts->options->overwrite);
+        status = um_html_save(&html, path, facts->options->overwrite);
     }
     um_html_free(&html);
     um_facts_free(facts);

@@ -27,6 +27,11 @@ UM_PRINTF(2, 3) void um_html_say(um_html *html, const char *format, ...);
 void um_html_base64(um_html *html, const uint8_t *bytes, size_t count);
 void um_html_free(um_html *html);
 extern const char um_report_style[];
+/* The title goes between the two, and again after: then the heading is open. */
+void um_html_open(um_html *html);
+void um_html_style(um_html *html);
+/* Through PATH.part. */
+um_status um_html_save(const um_html *html, const char *path, bool overwrite);
 
 /* ---- figures (inline SVG; pictures are embedded PNG) ---------------------------------------------- */
 
