@@ -132,8 +132,8 @@ static void say(cli *c, const cli_scan *scan, const um_choose_result *r, json_t 
     if (!r->structure) {
         cli_say(c, "no structure  one pattern, which only the counts vary about, describes every position");
     } else {
-        cli_say(c, "components    %lld recommended; %lld to %lld are possible", (long long)r->recommended,
-                (long long)r->low, (long long)r->high);
+        cli_say(c, "components    %lld recommended; the evidence allows %lld to %lld",
+                (long long)r->recommended, (long long)r->low, (long long)r->high);
     }
     cli_say(c, "why           %s", r->why);
     if (r->counts) {

@@ -58,7 +58,7 @@ static um_status choose_k(nmf_job *job)
     job->k_reason = k > 0 ? "singular values that stand clear of counting noise"
                           : "elbow of the scree curve";
     job->options.k = k > 0 ? k : r->elbow > 0 ? r->elbow : 1;
-    cli_note(c, "-k was not given: k = %lld (%s); see the scree curve and try a few",
+    cli_note(c, "-k was not given: k = %lld (%s); 'unmix choose' tells how sure that is",
              (long long)job->options.k, job->k_reason);
     job->overview.sums = r->sums; /* of use to the fit */
     job->options.sums = r->sums;

@@ -11,29 +11,54 @@ static int64_t most_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Without counts there is no noise to compare with. */
+static void decide_by_elbow(um_choose_result *r, int64_t most)
+{
+    r->recommended = least_of(most_of(r->elbow, 1), most);
+    r->low = 1;
+    r->high = most;
+    r->structure = true;
+    r->why = "the values are not taken for counts, so nothing parts noise from structure: the elbow of the "
+             "scree curve is all there is";
+}
+
+/* What decided, in words. spectrum, held: what singular values and held-out counts support, the binned scan's if
+ * larger. */
+static const char *reason(const um_choose_result *r, int64_t spectrum, int64_t held, int64_t most)
+{
+    if (spectrum > most) {
+        return "more singular values are above the noise than components were compared: raise the end of --k";
+    }
+    if (spectrum <= 1 && (!r->split || held <= 1)) {
+        return "no singular value but the first is above the edge of counting noise";
+    }
+    if (!r->split) {
+        return "singular values above the edge of noise of that gain; counts could not be split to confirm it";
+    }
+    if (r->above_binned > r->above) {
+        return "the scan summed over small squares shows more states above the noise than the scan itself: they "
+               "are faint";
+    }
+    if (held < spectrum) {
+        return "singular values above the noise; the faintest of these states cannot be told from half of the "
+               "counts";
+    }
+    return held > spectrum ? "singular values above the noise; held-out counts gain from more components"
+                           : "singular values above the noise and held-out counts agree";
+}
+
 void um_choose_decide(um_choose_result *r)
 {
     int64_t most = r->row[r->rows - 1].k;
     if (!r->counts) {
-        r->recommended = least_of(r->elbow > 0 ? r->elbow : 1, most);
-        r->low = 1;
-        r->high = most;
-        r->structure = true;
-        r->why = "the values are not counts, so that nothing parts noise from structure: the elbow of the "
-                 "scree curve is all there is";
+        decide_by_elbow(r, most);
         return;
     }
     int64_t spectrum = most_of(r->above, r->above_binned);
-    int64_t low = spectrum;
-    int64_t high = spectrum;
-    if (r->split) {
-        int64_t held = most_of(r->held_out, r->held_out_binned);
-        low = least_of(low, held);
-        high = most_of(high, held);
-    }
-    r->structure = high > 1;
+    int64_t held = r->split ? most_of(r->held_out, r->held_out_binned) : spectrum;
+    r->structure = spectrum > 1 || held > 1;
     r->recommended = most_of(1, least_of(spectrum, most));
-    r->low = most_of(1, least_of(low, most));
-    r->high = most_of(1, least_of(high, most));
-    r->why = "singular values above the edge of counting noise";
+    r->low = most_of(1, least_of(least_of(spectrum, held), most));
+    r->high = most_of(1, least_of(most_of(spectrum, held), most));
+    r->why = reason(r, spectrum, held, most);
 }

@@ -14,7 +14,7 @@ static void draw(um_html *html, const um_choose_result *r, um_chart *c, bool edg
     char label[32];
     um_mark marks[2] = {{(double)r->recommended, label, false}, {1, "edge of counting noise", true}};
     snprintf(label, sizeof label, "k = %lld", (long long)r->recommended);
-    c->width = 300;
+    c->width = 290;
     c->height = 250;
     c->marks = marks;
     c->mark_count = edge ? 2 : 1;
@@ -140,14 +140,18 @@ static void put_answer(um_html *html, const um_choose_result *r)
 {
     um_html_put(html, "<section class=\"verdict\">\n<p><strong>");
     if (r->structure) {
-        um_html_format(html, "%lld components; the evidence allows %lld to %lld",
-                       (long long)r->recommended, (long long)r->low, (long long)r->high);
+        um_html_format(html, "%lld components", (long long)r->recommended);
+        if (r->low < r->high) {
+            um_html_format(html, "; the evidence allows %lld to %lld", (long long)r->low,
+                           (long long)r->high);
+        }
     } else {
         um_html_put(html, "No structure: one pattern and counting noise describe every position");
     }
     um_html_put(html, "</strong></p>\n<p>");
+    um_html_format(html, "Why: ");
     um_html_text(html, r->why);
-    um_html_put(html, "</p>\n");
+    um_html_put(html, ".</p>\n");
     if (r->counts) {
         um_html_format(html, "<p>Variance of a value by its mean (gain): %.4g%s.", r->gain,
                        r->split ? "" : "; counts cannot be split, so nothing is held out");
