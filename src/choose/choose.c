@@ -15,6 +15,8 @@ typedef struct choosing {
     um_subspace subspace; /* under Poisson weights, of all positions */
     um_binned *binned;    /* borrowed from the subspace, or own */
     um_white white;
+    um_sample sample;     /* the positions that are split */
+    double unit;          /* value of a count: the gain, or 1 where that is near */
     size_t most;
     um_choose_result *result;
 } choosing;
@@ -57,10 +59,30 @@ static size_t thorough(const choosing *c)
     return (size_t)(r->above > r->above_binned ? r->above : r->above_binned) + BEYOND;
 }
 
+static int64_t above_edge(const um_white *white, double unit, double edge)
+{
+    double least = sqrt(unit) * um_white_edge(&white->scaled) * um_white_margin(&white->scaled) *
+                   fmax(1, edge);
+    size_t above = 0;
+    while (above < white->image.count && white->image.sigma[above] > least) {
+        above++;
+    }
+    return (int64_t)above;
+}
+
+static um_status make_halves(const um_split *split, const um_white *white, evidence *e, int64_t *above)
+{
+    double edge = 1;
+    UM_TRY(um_halves_make(split, e->half));
+    UM_TRY(um_halves_edge(e->half, &edge));
+    um_debug(split->scaled->ctx, "noise of the halves reaches %.4f of the edge", edge);
+    *above = above_edge(white, split->unit, edge);
+    return UM_OK;
+}
+
 static um_status fit_halves(choosing *c, const um_split *split, size_t most, evidence *e)
 {
     um_context *ctx = c->scaled.ctx;
-    UM_TRY(um_halves_make(split, e->half));
     for (int h = 0; h < 2; h++) {
         UM_TRY(um_path_fit(&e->half[h].scaled, &e->half[h].image, most, thorough(c), &e->path[h]));
     }
@@ -115,21 +137,24 @@ static um_status agreement(choosing *c, evidence *e)
     return UM_OK;
 }
 
-static um_status judge_positions(choosing *c, const um_sample *sample, const um_white *part, evidence *e)
+static um_status judge_positions(choosing *c, const um_white *part, evidence *e)
 {
     um_choose_result *r = c->result;
-    size_t most = most_here(c, sample->rows);
+    size_t most = most_here(c, c->sample.rows);
     um_scaled s = part->scaled;
-    UM_TRY(um_path_fit(&s, &part->image, most, thorough(c), &e->full));
-    r->sampled = (int64_t)sample->rows;
+    const um_split split = {.scaled = &part->scaled,
+                            .from = &c->sample,
+                            .u = part->scaled.u,
+                            .v = part->scaled.v,
+                            .unit = c->unit,
+                            .stream = UM_STREAM_SPLIT,
+                            .directions = part->image.count};
+    r->sampled = (int64_t)c->sample.rows;
     if (r->split) {
-        const um_split split = {.scaled = &part->scaled,
-                                .from = sample,
-                                .u = part->scaled.u,
-                                .v = part->scaled.v,
-                                .unit = r->gain,
-                                .stream = UM_STREAM_SPLIT,
-                                .directions = part->image.count};
+        UM_TRY(make_halves(&split, &c->white, e, &r->above));
+    }
+    UM_TRY(um_path_fit(&s, &part->image, most, thorough(c), &e->full));
+    if (r->split) {
         UM_TRY(fit_halves(c, &split, most, e));
         r->held_out = e->choice.fewest;
         r->held_out_best = e->choice.best;
@@ -142,19 +167,14 @@ static um_status judge_positions(choosing *c, const um_sample *sample, const um_
 static um_status look_at_positions(choosing *c)
 {
     um_context *ctx = c->scaled.ctx;
-    um_sample sample = {0};
     um_white part = {0};
     evidence e = {0};
-    um_status status = um_sample_take(&c->scaled, sample_share(c->scaled.matrix), &sample);
+    um_status status = um_white_at(&c->white, &c->sample, &part);
     if (status == UM_OK) {
-        status = um_white_at(&c->white, &sample, &part);
-    }
-    if (status == UM_OK) {
-        status = judge_positions(c, &sample, &part, &e);
+        status = judge_positions(c, &part, &e);
     }
     free_evidence(ctx, &e);
     um_white_free(ctx, &part);
-    um_sample_free(ctx, &sample);
     return status;
 }
 
@@ -194,20 +214,10 @@ static um_status binned_sums(const um_sample_view *view, um_sums *sums)
     return UM_OK;
 }
 
-static size_t above_edge(const um_white *white, double gain)
-{
-    double edge = sqrt(gain) * um_white_edge(&white->scaled) * um_white_margin(&white->scaled);
-    size_t above = 0;
-    while (above < white->image.count && white->image.sigma[above] > edge) {
-        above++;
-    }
-    return above;
-}
-
-static void fill_binned(choosing *c, const um_white *white, double gain, const evidence *e)
+static void fill_binned(choosing *c, const um_white *white, double unit, const evidence *e)
 {
     um_choose_result *r = c->result;
-    double edge = sqrt(gain) * um_white_edge(&white->scaled);
+    double edge = sqrt(unit) * um_white_edge(&white->scaled);
     for (int64_t i = 0; i < r->rows; i++) {
         um_choose_row *row = &r->row[i];
         if (row->k <= (int64_t)white->image.count) {
@@ -226,24 +236,25 @@ static void fill_binned(choosing *c, const um_white *white, double gain, const e
 
 static um_status judge_binned(choosing *c, um_sample_view *view, um_white *white, evidence *e)
 {
-    double gain = c->result->gain * um_binned_unit(c->binned);
+    double unit = c->unit * um_binned_unit(c->binned);
     um_subspace found;
     UM_TRY(um_binned_subspace(c->binned, c->subspace.count, c->subspace.v, &found));
-    um_status status = um_whiten(&view->scaled, &found, &gain, white);
+    um_status status = um_whiten(&view->scaled, &found, unit, white);
     um_subspace_free(c->scaled.ctx, &found);
     UM_TRY(status);
-    c->result->above_binned = (int64_t)above_edge(white, gain);
+    c->result->above_binned = above_edge(white, unit, 1);
     if (c->result->split) {
         const um_split split = {.scaled = &white->scaled,
                                 .from = view->sample,
                                 .u = white->scaled.u,
                                 .v = white->scaled.v,
-                                .unit = gain,
+                                .unit = unit,
                                 .stream = UM_STREAM_SPLIT_BINNED,
                                 .directions = white->image.count};
+        UM_TRY(make_halves(&split, white, e, &c->result->above_binned));
         UM_TRY(fit_halves(c, &split, most_here(c, view->sample->rows), e));
     }
-    fill_binned(c, white, gain, e);
+    fill_binned(c, white, unit, e);
     return UM_OK;
 }
 
@@ -293,7 +304,7 @@ static um_status fill_spectrum(choosing *c)
 {
     um_choose_result *r = c->result;
     const um_subspace *image = r->counts ? &c->white.image : &c->subspace;
-    double edge = r->counts ? sqrt(r->gain) * um_white_edge(&c->scaled) : image->sigma[0];
+    double edge = r->counts ? sqrt(c->unit) * um_white_edge(&c->scaled) : image->sigma[0];
     r->values = (int64_t)image->count;
     r->singular_values = calloc(image->count, sizeof *r->singular_values);
     if (r->singular_values == NULL) {
@@ -309,7 +320,7 @@ static um_status fill_spectrum(choosing *c)
             row->scree = c->subspace.sigma[row->k - 1] / edge;
         }
     }
-    r->above = r->counts ? (int64_t)above_edge(&c->white, r->gain) : 0;
+    r->above = r->counts ? above_edge(&c->white, c->unit, 1) : 0;
     r->elbow = um_scree_elbow(c->subspace.sigma, (int64_t)c->subspace.shown);
     return UM_OK;
 }
@@ -323,13 +334,15 @@ static um_status weigh(choosing *c)
     if (!r->counts) {
         return fill_spectrum(c);
     }
-    r->gain = 0;
-    UM_TRY(um_whiten(s, &c->subspace, &r->gain, &c->white));
+    UM_TRY(um_sample_take(s, sample_share(s->matrix), &c->sample));
+    UM_TRY(um_gain(s, &c->subspace, &c->sample, &r->gain));
+    c->unit = r->gain;
+    r->split = r->gain > 1;
     if (fabs(r->gain - 1) < GAIN_NEAR) {
+        c->unit = 1;
         r->split = um_dtype_is_integer(um_matrix_get_info(s->matrix)->dtype);
-    } else {
-        r->split = r->gain > 1;
     }
+    UM_TRY(um_whiten(s, &c->subspace, c->unit, &c->white));
     return fill_spectrum(c);
 }
 
@@ -389,6 +402,7 @@ um_status um_choose(um_matrix *matrix, const um_choose_options *options, um_choo
         status = run(&c);
     }
     um_white_free(ctx, &c.white);
+    um_sample_free(ctx, &c.sample);
     um_subspace_free(ctx, &c.subspace);
     c.result->sums = c.scaled.own_sums;
     c.scaled.own_sums = NULL;
@@ -425,7 +439,7 @@ size_t um_choose_plan(const um_matrix *matrix, const um_choose_options *options)
     size_t rows = (size_t)um_matrix_sample_size(matrix, sample_share(matrix));
     size_t image = l * (n + ld) * sizeof(float);
     size_t part = l * (rows + ld) * sizeof(float);
-    size_t halves = 2 * (rows * m * sizeof(uint32_t) + part + 2 * l * m * sizeof(double));
+    size_t halves = 3 * (rows * m * sizeof(uint32_t) + part + 2 * l * m * sizeof(double));
     size_t fits = most * (most + 1) / 2 * 3 * (3 * ld + rows) * sizeof(float);
     return um_nmf_plan(matrix, &fit) + image + part +
            rows * m * um_dtype_size(info->dtype) + halves + fits;

@@ -12,15 +12,19 @@ typedef struct um_white {
     um_scaled scaled; /* n, u and v are its own */
     um_subspace image; /* singular triplets under these weights, largest first */
 } um_white;
-/* From the leading singular triplets under Poisson weights: Sinkhorn factors of the image of the triplets above the
- * noise, and the triplets of the same image under these. No read. *gain: the variance of a value by its mean; where
- * it is 0 it becomes what those triplets leave by what counts would leave. */
-um_status um_whiten(const um_scaled *scaled, const um_subspace *subspace, double *gain, um_white *out);
+/* Variance of a value by its mean: squares that the singular triplets above noise leave of a sample, by the sum of
+ * what they tell, both in the units of the data (weights would let few, rare entries decide). */
+um_status um_gain(const um_scaled *scaled, const um_subspace *subspace, const um_sample *sample,
+                  double *gain);
+/* From singular triplets under Poisson weights: Sinkhorn factors of the image of those above noise of this gain, and the
+ * triplets of the same image under these. No read. */
+um_status um_whiten(const um_scaled *scaled, const um_subspace *subspace, double gain, um_white *out);
 void um_white_free(um_context *ctx, um_white *white);
 /* The part of `white` at some positions; borrows v. */
 um_status um_white_at(const um_white *white, const um_sample *at, um_white *out);
 /* Singular values of unit noise stay below: sqrt(N) + sqrt(M) and the fluctuation of the largest. */
 double um_white_edge(const um_scaled *scaled);
+double um_white_edge_of(size_t rows, int64_t columns);
 double um_white_margin(const um_scaled *scaled); /* 1 and that fluctuation, relative */
 
 /* ---- halves ----------------------------------------------------------------------------------------- */
@@ -43,6 +47,8 @@ typedef struct um_split {
     size_t directions;
 } um_split;
 um_status um_halves_make(const um_split *split, um_half half[2]);
+/* The largest singular value of the difference of the halves, which holds their noise and nothing else, by the edge. */
+um_status um_halves_edge(const um_half half[2], double *edge);
 void um_halves_free(um_context *ctx, um_half half[2]);
 /* One fair coin per count: of `count`, how many go into the first half. */
 uint32_t um_thin(um_random random, uint64_t counter, uint32_t count);

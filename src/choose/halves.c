@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 8, COINS = 128, MOST_COINS = 1 << 14 };
+enum { ROUNDS = 8, EDGE_DIRECTIONS = 12, EDGE_ROUNDS = 12, COINS = 128, MOST_COINS = 1 << 14 };
 
 static uint32_t heads(const uint32_t words[4], uint32_t coins)
 {
@@ -125,6 +125,7 @@ static um_status make_half(const um_split *split, um_dtype dtype, um_half *out)
     UM_TRY(um_buffer_alloc(ctx, rows, sizeof(float), "split counts", &out->scaled.u));
     UM_TRY(um_buffer_alloc(ctx, split->scaled->ld, sizeof(float), "split counts", &out->scaled.v));
     out->scaled.n = rows;
+    out->scaled.dtype = dtype;
     for (size_t r = 0; r < rows; r++) {
         out->sample.slot[r] = (um_sample_slot){split->from->slot[r].position, r};
         out->scaled.u[r] = split->u[r] * (float)sqrt(2 * split->unit); /* half the counts: half the variance */
@@ -204,6 +205,42 @@ um_status um_halves_make(const um_split *split, um_half half[2])
     if (status != UM_OK) {
         um_halves_free(ctx, half);
     }
+    return status;
+}
+
+static double count_at(const um_sample *sample, size_t at)
+{
+    return sample->dtype == UM_U8    ? (double)((const uint8_t *)sample->data)[at]
+           : sample->dtype == UM_U16 ? (double)((const uint16_t *)sample->data)[at]
+                                     : (double)((const uint32_t *)sample->data)[at];
+}
+
+um_status um_halves_edge(const um_half half[2], double *edge)
+{
+    um_scaled s = half[0].scaled;
+    um_sample difference = half[0].sample;
+    um_subspace found = {.count = 0};
+    float *o = NULL;
+    size_t size = difference.rows * difference.m;
+    size_t l = EDGE_DIRECTIONS < difference.rows ? EDGE_DIRECTIONS : difference.rows;
+    l = l < difference.m ? l : difference.m;
+    difference.dtype = s.dtype = UM_F32;
+    UM_TRY(um_buffer_alloc(s.ctx, size, sizeof(float), "split counts", &difference.data));
+    float *x = difference.data;
+    for (size_t i = 0; i < size; i++) {
+        x[i] = (float)(count_at(&half[0].sample, i) - count_at(&half[1].sample, i));
+    }
+    um_status status = um_buffer_alloc(s.ctx, l * s.ld, sizeof *o, "directions", &o);
+    if (status == UM_OK) {
+        um_random_basis(&s, l, o);
+        um_sample_view view = {.scaled = s, .sample = &difference, .sound = true};
+        status = um_subspace_rounds(&s, l, EDGE_ROUNDS, um_sample_walk, &view, o, &found);
+    }
+    if (status == UM_OK) { /* its variance is twice that of a half */
+        *edge = found.sigma[0] / sqrt(2) / um_white_edge_of(difference.rows, s.noisy_columns);
+    }
+    um_subspace_free(s.ctx, &found);
+    um_buffer_free(s.ctx, difference.data);
     return status;
 }
 

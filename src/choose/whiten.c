@@ -1,21 +1,27 @@
 /* Weights under which counting noise has unit variance in every row and column, by Sinkhorn iteration on the
  * low-rank image (Landa, Zhang & Kluger 2022), and the singular values under them: no read. */
 #include "choose_internal.h"
+#include "pixels.h"
 
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SINKHORN = 12, GAIN_ROUNDS = 5 };
+enum { SINKHORN = 12, GAIN_ROUNDS = 3 };
 /* Of the image of one component: less is taken for an artefact of the truncation. */
 static const double FLOOR = 0.1;
 /* Counts that a pixel or position is credited with: one lone count must not look like a state. */
 static const double CREDIT = 4;
 
+double um_white_edge_of(size_t rows, int64_t columns)
+{
+    return sqrt((double)rows) + sqrt((double)columns);
+}
+
 double um_white_edge(const um_scaled *s)
 {
-    return sqrt((double)s->noisy_rows) + sqrt((double)s->noisy_columns);
+    return um_white_edge_of((size_t)s->noisy_rows, s->noisy_columns);
 }
 
 /* Largest eigenvalue of noise: (sqrt N + sqrt M)^2 + t (sqrt N + sqrt M) (1/sqrt N + 1/sqrt M)^(1/3), where t follows
@@ -86,25 +92,6 @@ static void fit_columns(sinkhorn *k)
     }
 }
 
-/* Squares that noise of unit gain would leave under the Poisson weights. */
-static double expected_noise(const sinkhorn *k)
-{
-    const um_scaled *s = k->s;
-    double sum = 0;
-    for (size_t c = 0; c < k->r; c++) {
-        double rows = 0;
-        double columns = 0;
-        for (size_t i = 0; i < s->n; i++) {
-            rows += (double)k->sub->us[i * k->sub->count + c] * (double)s->u[i];
-        }
-        for (size_t j = 0; j < s->m; j++) {
-            columns += (double)k->sub->v[c * s->ld + j] * (double)s->v[j];
-        }
-        sum += rows * columns;
-    }
-    return sum;
-}
-
 static size_t count_above(const um_subspace *sub, double edge)
 {
     size_t above = 0;
@@ -114,28 +101,62 @@ static size_t count_above(const um_subspace *sub, double edge)
     return above;
 }
 
-/* How many directions lead, and variance over mean of what these leave, unless that is known. */
-static double find_gain(sinkhorn *k, double known)
+/* How many directions stand above noise of this gain; at least one. */
+static size_t count_leading(const um_scaled *s, const um_subspace *sub, double gain)
 {
-    const um_scaled *s = k->s;
+    size_t above = count_above(sub, sqrt(gain) * um_white_edge(s) * um_white_margin(s));
+    return above > 0 ? above : 1;
+}
+
+/* Squares that the r leading directions leave of a sample, by the counts that these directions tell. */
+static double leftover_gain(const um_scaled *s, const um_subspace *sub, const um_sample *sample, size_t r,
+                            double *x, double *mean)
+{
+    bool (*widen)(double *, const void *, size_t) =
+        um_pixel_kernels_get(um_context_isa(s->ctx))->widen[sample->dtype];
+    size_t pattern = sample->m * um_dtype_size(sample->dtype);
+    double left = 0;
+    double told = 0;
+    for (size_t i = 0; i < sample->rows; i++) {
+        size_t p = (size_t)sample->slot[i].position;
+        if (!(s->u[p] > 0)) {
+            continue;
+        }
+        (void)widen(x, (const char *)sample->data + sample->slot[i].row * pattern, s->m);
+        memset(mean, 0, s->m * sizeof *mean);
+        for (size_t c = 0; c < r; c++) {
+            double w = (double)sub->us[p * sub->count + c] / (double)s->u[p];
+            for (size_t j = 0; j < s->m; j++) {
+                mean[j] += w * (double)sub->v[c * s->ld + j];
+            }
+        }
+        for (size_t j = 0; j < s->m; j++) {
+            if (s->v[j] > 0) {
+                double m = mean[j] / (double)s->v[j];
+                left += (x[j] - m) * (x[j] - m);
+                told += m;
+            }
+        }
+    }
     double n = (double)s->noisy_rows;
     double m = (double)s->noisy_columns;
-    double gain = known > 0 ? known : 1;
-    for (int round = 0; round < GAIN_ROUNDS; round++) {
-        size_t above = count_above(k->sub, sqrt(gain) * um_white_edge(s) * um_white_margin(s));
-        k->r = above > 0 ? above : 1;
-        if (known > 0) {
-            return known;
-        }
-        double left = s->norm2;
-        for (size_t c = 0; c < k->r; c++) {
-            left -= k->sub->sigma[c] * k->sub->sigma[c];
-        }
-        double r = (double)k->r;
-        double freedom = n * m / fmax(1, (n - r) * (m - r));
-        gain = fmax(1e-12, left * freedom / fmax(1e-30, expected_noise(k)));
+    double k = (double)r;
+    double freedom = (n - k) * (m - k) / (n * m);
+    return told > 0 && freedom > 0 ? fmax(1e-12, left / told / freedom) : 1;
+}
+
+um_status um_gain(const um_scaled *s, const um_subspace *sub, const um_sample *sample, double *gain)
+{
+    double *x = calloc(2 * s->m, sizeof *x);
+    if (x == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a pattern");
     }
-    return gain;
+    *gain = 1;
+    for (int round = 0; round < GAIN_ROUNDS; round++) {
+        *gain = leftover_gain(s, sub, sample, count_leading(s, sub, *gain), x, x + s->m);
+    }
+    free(x);
+    return UM_OK;
 }
 
 /* ---- singular triplets of the image under the new weights -------------------------------------------- */
@@ -267,9 +288,9 @@ static um_status rescale(const um_scaled *s, const um_subspace *sub, const sinkh
     return status;
 }
 
-um_status um_whiten(const um_scaled *s, const um_subspace *sub, double *gain, um_white *out)
+um_status um_whiten(const um_scaled *s, const um_subspace *sub, double gain, um_white *out)
 {
-    sinkhorn k = {.s = s, .sub = sub};
+    sinkhorn k = {.s = s, .sub = sub, .r = count_leading(s, sub, gain)};
     *out = (um_white){.scaled = *s};
     out->scaled.u = NULL;
     out->scaled.v = NULL;
@@ -287,7 +308,6 @@ um_status um_whiten(const um_scaled *s, const um_subspace *sub, double *gain, um
         status = um_buffer_alloc(s->ctx, s->ld, sizeof(float), "pixel weights", &out->scaled.v);
     }
     if (status == UM_OK) {
-        *gain = find_gain(&k, *gain);
         for (size_t j = 0; j < s->m; j++) {
             k.q[j] = (double)s->v[j] * (double)s->v[j];
         }
