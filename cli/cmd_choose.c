@@ -168,7 +168,7 @@ static void say(cli *c, const cli_scan *scan, const um_choose_result *r, json_t 
 static um_status store_json(cli *c, const cli_scan *scan, const um_choose_result *r, const char *path)
 {
     json_t *object = as_json(c, scan, r);
-    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
     um_status status = text != NULL ? cli_write_text(c, path, text)
                                     : cli_fail(c, UM_ERROR_MEMORY, "no memory for %s", path);
     free(text);
