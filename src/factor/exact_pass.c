@@ -148,20 +148,29 @@ static void flush(const um_exact_run *run, pass_state *st)
     st->flushed = true;
 }
 
-static void add_gram(pass_state *st, size_t k)
+void um_panel_gram(const double *w, size_t k, double *g)
 {
     for (size_t c = 0; c < k; c++) {
-        const double *wc = st->panel_w + c * UM_GROUP_ROWS;
+        const double *wc = w + c * UM_GROUP_ROWS;
         for (size_t d = c; d < k; d++) {
-            const double *wd = st->panel_w + d * UM_GROUP_ROWS;
+            const double *wd = w + d * UM_GROUP_ROWS;
             double sum[8] = {0};
             for (size_t r = 0; r < UM_GROUP_ROWS; r += 8) {
                 for (size_t i = 0; i < 8; i++) {
                     sum[i] += wc[r + i] * wd[r + i];
                 }
             }
-            st->g[c * k + d] += ((sum[0] + sum[4]) + (sum[1] + sum[5])) +
-                                ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+            g[c * k + d] += ((sum[0] + sum[4]) + (sum[1] + sum[5])) +
+                            ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+        }
+    }
+}
+
+void um_complete_gram(double *g, size_t k)
+{
+    for (size_t c = 0; c < k; c++) {
+        for (size_t d = 0; d < c; d++) {
+            g[c * k + d] = g[d * k + c];
         }
     }
 }
@@ -247,7 +256,7 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     if (pass->took != NULL) {
         pass->took(pass->user, tile->position, tile->rows, st->panel_w);
     }
-    add_gram(st, k);
+    um_panel_gram(st->panel_w, k, st->g);
     accumulate(run, st, tile);
     if (pass->want_norm2) {
         add_squares(run, st, tile);
@@ -325,10 +334,8 @@ static void complete(um_exact_pass *pass)
             /* Excluded pixels may hold anything. */
             pass->b[c * s->m + j] = s->v[j] > 0 ? pass->b[c * s->m + j] * (double)s->v[j] : 0;
         }
-        for (size_t d = 0; d < c; d++) {
-            pass->g[c * k + d] = pass->g[d * k + c];
-        }
     }
+    um_complete_gram(pass->g, k);
 }
 
 static void run_free(um_exact_run *run)
@@ -442,12 +449,15 @@ void um_gram(const float *h, size_t k, size_t ld, double *g)
 {
     for (size_t c = 0; c < k; c++) {
         for (size_t d = c; d < k; d++) {
-            double sum = 0;
-            for (size_t j = 0; j < ld; j++) {
-                sum += (double)h[c * ld + j] * (double)h[d * ld + j];
+            double sum[8] = {0};
+            for (size_t j = 0; j < ld; j += 8) { /* ld is a multiple of UM_KERNEL_PACK */
+                for (size_t i = 0; i < 8; i++) {
+                    sum[i] += (double)h[c * ld + j + i] * (double)h[d * ld + j + i];
+                }
             }
-            g[c * k + d] = sum;
-            g[d * k + c] = sum;
+            g[c * k + d] = ((sum[0] + sum[4]) + (sum[1] + sum[5])) +
+                           ((sum[2] + sum[6]) + (sum[3] + sum[7]));
         }
     }
+    um_complete_gram(g, k);
 }

@@ -67,9 +67,6 @@ typedef struct um_exact_pass {
     /* Shows the visitor its tiles in place of um_matrix_pass(), or NULL. */
     um_status (*walk)(void *walker, const um_visitor *visitor, void *user);
     void *walker;
-    /* For um_lowrank_pass_run: added to A (n x k) and to B (k x m), or NULL. */
-    const float *missed_a;
-    const double *missed_b;
     /* results */
     double *b; /* k x m, in the scaled space; caller's */
     double *g; /* k x k; caller's */
@@ -83,7 +80,11 @@ typedef struct um_exact_run um_exact_run;
 extern const um_visitor um_exact_visitor;
 UM_CHECK um_status um_exact_run_begin(um_exact_pass *pass, bool sparse, um_exact_run **out);
 UM_CHECK um_status um_exact_run_end(um_exact_run *run, um_status status);
-enum { UM_SCREE_VALUES = 25, UM_START_ROWS = 32768 };
+/* g += W'W for a panel (k x UM_GROUP_ROWS, zero beyond its rows): the upper half, which um_complete_gram() mirrors. */
+void um_panel_gram(const double *w, size_t k, double *g);
+void um_complete_gram(double *g, size_t k);
+/* UM_SURVIVORS: starts that are fitted to the end, the separable one among them. */
+enum { UM_SCREE_VALUES = 25, UM_START_ROWS = 32768, UM_SURVIVORS = 4 };
 
 /* What a sample of the scan holds, as stored; in the order of positions through slot. */
 typedef struct um_sample_slot {
@@ -120,6 +121,8 @@ typedef struct um_subspace {
     float *us;     /* n x count: left vectors times sigma */
     double norm2;  /* of the image us v */
     int64_t passes;
+    size_t more; /* directions beyond these, made by um_correction_make(); 0 = none */
+    float *more_us, *more_v; /* n x more, more x ld: the image is us v + more_us more_v */
     struct um_binned *binned; /* the scan summed over squares, or NULL */
     size_t nearest;     /* rows that make a vertex of the separable start; 0 = 20 */
     const char *reason; /* why more than one full read was made, or NULL */
@@ -157,7 +160,7 @@ bool um_binned_add_directions(const um_binned *binned, const um_subspace *found,
 void um_binned_free(um_context *ctx, um_binned *binned);
 void um_random_basis(const um_scaled *scaled, size_t l, float *o); /* l x ld, normal; 0 where excluded */
 size_t um_subspace_bytes(size_t n, size_t m, size_t l); /* of the basis and projections of l directions */
-/* The same visit as um_exact_pass_run, of the low-rank image us v in place of X': no read. */
+/* The same visit as um_exact_pass_run, of the low-rank image in place of X': no read. */
 um_status um_lowrank_pass_run(um_exact_pass *pass, const um_subspace *subspace);
 size_t um_subspace_size(size_t k, int oversampling, size_t rank); /* directions carried */
 void um_subspace_free(um_context *ctx, um_subspace *subspace);
@@ -178,8 +181,10 @@ typedef struct um_nmf_state {
     int64_t passes;
     double momentum; /* passes since the last restart */
     double kkt;
+    double turned;   /* the last pass over an image: largest turn of a component, radians */
     double safe;     /* the objective that h_last is known to reach, for um_nmf_few_passes */
     double gain;     /* the last step's relative decrease there */
+    double turn_passes; /* reads made because a component still turned */
     double cautious; /* > 0: a corrected fit has failed, so many exact steps instead */
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
@@ -191,8 +196,9 @@ typedef struct um_nmf_run {
     double tolerance;
     int64_t max_passes;
     const um_nmf_options *checkpoint; /* NULL = none */
-    const float *missed_a;  /* see um_exact_pass */
-    const double *missed_b;
+    /* Over the image: ends when LATE_PASSES passes gain less than this of the objective and no component
+     * turns by more than `turn` (radians, in the scaled space) in one; the KKT residual is not found then. */
+    double gain, turn;
     bool plain; /* begin by plain coordinate descent: stay in the valley of a start that was given */
 } um_nmf_run;
 um_status um_nmf_iterate(const um_nmf_run *run, um_nmf_state *state, bool *converged);
@@ -232,16 +238,27 @@ void um_residual_free(um_residual *residual);
 /* One read: W solved exactly for state->h, and what is known at that pair. */
 typedef struct um_nmf_judged {
     double *b, *g; /* W'X', W'W; the caller's */
-    float *missed; /* n x k: what the low-rank image misses of X'H', the caller's; or NULL */
+    float *h;      /* k x ld: a place to keep H in; the caller's, or NULL */
     double objective, kkt;
 } um_nmf_judged;
+/* `subspace` with room for a correction (um_correction_create()), which is noted, or NULL. */
 um_status um_nmf_judge(um_scaled *scaled, um_nmf_state *state, um_residual *residual,
-                       const um_subspace *subspace, um_nmf_judged *out);
+                       um_subspace *subspace, um_nmf_judged *out);
+/* See correction.c. Room for 2 k directions; then, after um_nmf_judge() noted rows, those directions. */
+um_status um_correction_create(um_scaled *scaled, um_subspace *subspace, size_t k);
+um_status um_correction_make(um_scaled *scaled, um_subspace *subspace, const um_nmf_state *state,
+                             const um_nmf_judged *judged);
+/* The loadings of the pair that was judged. */
+void um_correction_restore(const um_scaled *scaled, const um_subspace *subspace,
+                           um_nmf_state *state);
 /* Exact passes, each of which can be the last, and corrected low-rank fits between them: nmf_few.c. */
 um_status um_nmf_few_passes(um_scaled *scaled, const um_nmf_options *options,
-                            const um_subspace *subspace, um_nmf_state *state,
+                            um_subspace *subspace, um_nmf_state *state,
                             um_residual *residual, um_nmf_result *result);
 double um_nmf_floor(const um_scaled *scaled, size_t k); /* k (1/N + 1/M); 0 without weights */
+/* What is worth a pass, as an amount of the objective: the floor, k (N + M) in X' with Poisson weights, else 0.1 % of
+ * the objective (decision 9). */
+double um_nmf_unit(const um_scaled *scaled, size_t k, double objective);
 #define UM_NMF_TOLERANCE 1e-5 /* of the KKT residual, when the user names none */
 /* Makes the model of the judged pair. */
 um_status um_nmf_finish(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS = 17, NUMBERS = 8 };
+enum { KEYS = 17, NUMBERS = 9 };
 
 static void fill_key(const um_scaled *s, const um_nmf_options *options, double key[KEYS])
 {
@@ -40,7 +40,8 @@ um_status um_nmf_checkpoint_save(um_scaled *s, const um_nmf_options *options,
     fill_key(s, options, key);
     const double numbers[NUMBERS] = {state->momentum, state->kkt,           s->norm2,
                                      state->safe,     state->gain,          state->cautious,
-                                     s->norm2_exact,  (double)state->passes};
+                                     s->norm2_exact,  (double)state->passes,
+                                     state->turn_passes};
     const int64_t passes = state->passes + 1; /* an array must not be empty */
     const int64_t k = (int64_t)state->k;
     const int64_t keys = KEYS;
@@ -150,6 +151,7 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     state->gain = numbers[4];
     state->cautious = numbers[5];
     s->norm2_exact = numbers[6] > 0;
+    state->turn_passes = numbers[8];
     *found = true;
     um_info(s->ctx, "going on from pass %lld of %s", (long long)state->passes, path);
     return UM_OK;

@@ -1,9 +1,10 @@
 /* From a good start to the result in few reads.
  *
- * Each read is an exact pass that can be the last (nmf_judge.c). If it is not, its A = X'H' and B = W'X' tell what
- * the low-rank image misses at this very pair; added as constants, they make a low-rank fit that agrees with the
- * scan there to first order, and its solution is where the next read is taken. B and G also give the best H for
- * this W, whose objective is known without a read: when the fit turns out worse than that, it is undone.
+ * Each read is an exact pass that can be the last (nmf_judge.c). What it tells corrects the low-rank image
+ * (correction.c), and a fit to that, which costs no read, tells what is still to be gained and how far components
+ * would turn: if that is little, the judged pair is the result, else the next read is taken where the fit ends. B and
+ * G also give the best H for this W, whose objective is known without a read: when a fit turns out worse than that,
+ * it is undone.
  *
  * Enough is when the objective cannot fall by more than noise-fitting does: with Poisson weights the k(N + M)
  * parameters take k(1/N + 1/M) of it. */
@@ -15,30 +16,47 @@
 
 enum { FIT_PASSES = 200, COMPONENT_SWEEPS = 200, CAUTIOUS_PASSES = 3 };
 static const double FIT_ROWS =
-    2e7;                          /* rows times passes of one fit: it must cost less than a read */
-static const double ENOUGH = 0.1; /* of the statistical floor */
-static const double AHEAD = 4;    /* what is left beyond the step that is known, in such steps */
-static const double FIT_TOLERANCE = 0.1;
+    2e7; /* rows times passes of one fit: it must cost less than a read */
+
+/* When a fit is good enough; gains in shares of the statistical floor, turns in radians in the scaled space. */
+typedef struct strictness {
+    double enough, turn;
+    int turn_passes;          /* reads for the sake of the turn alone */
+    double fit_gain, fit_turn; /* of the fits between reads */
+} strictness;
+static const strictness LARGE = {0.1, 0.1, 1, 2e-4, 1e-3};
+static const strictness SMALL = {0.01, 0.02, 8, 2e-4, 5e-4};
 
 double um_nmf_floor(const um_scaled *s, size_t k)
 {
     return s->weighted ? (double)k * (1 / (double)s->noisy_rows + 1 / (double)s->noisy_columns) : 0;
 }
 
-bool um_nmf_saves_reads(const um_scaled *s, const um_nmf_options *options)
+static bool is_large(const um_scaled *s)
 {
     const double small_scan = 1e8; /* values */
-    bool large = (double)s->n * (double)s->m > small_scan;
+    return (double)s->n * (double)s->m > small_scan;
+}
+
+bool um_nmf_saves_reads(const um_scaled *s, const um_nmf_options *options)
+{
+    bool tight = options->tolerance >= 0 || options->stop == UM_STOP_TOLERANCE;
     return options->start == UM_START_AUTO &&
-           (options->stop == UM_STOP_FLOOR || (options->stop == UM_STOP_AUTO && large));
+           (options->stop == UM_STOP_FLOOR || is_large(s) || !tight);
 }
 
 um_stop um_nmf_stop_rule(const um_scaled *s, const um_nmf_options *options)
 {
     bool forced = options->stop == UM_STOP_FLOOR;
-    return s->weighted && um_nmf_saves_reads(s, options) && (forced || options->tolerance < 0)
+    bool possible = s->weighted && options->start == UM_START_AUTO;
+    return possible && (forced || (options->stop == UM_STOP_AUTO && options->tolerance < 0))
                ? UM_STOP_FLOOR
                : UM_STOP_TOLERANCE;
+}
+
+double um_nmf_unit(const um_scaled *s, size_t k, double objective)
+{
+    return s->weighted ? (double)k * (double)(s->noisy_rows + s->noisy_columns) : 1e-3 * objective;
 }
 
 /* -2<B,H> + <G,HH'>: the objective but for ||X'||^2. H is k x m, f64. */
@@ -85,52 +103,33 @@ static um_status take_safe_step(um_scaled *s, um_nmf_state *state, const um_nmf_
     return status;
 }
 
-/* ---- the low-rank fit that agrees with the scan at (W, H) ------------------------------------------ */
+/* ---- the fit to the corrected image -------------------------------------------------------------- */
 
-static void show_loadings(void *user, const int64_t *position, size_t rows, const double *a,
-                          double *w, double extra[4])
+typedef struct fit_outlook {
+    double gain; /* relative decrease of the objective to where the fit ends */
+    double turn; /* largest turn of a component on the way there */
+} fit_outlook;
+
+/* Largest angle between rows of h and those of `from`, which have unit length. */
+static double largest_turn(const um_scaled *s, size_t k, const float *h, const float *from)
 {
-    (void)a;
-    (void)extra;
-    const um_nmf_state *state = user;
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < state->k; c++) {
-            w[c * UM_GROUP_ROWS + r] = (double)state->w[(size_t)position[r] * state->k + c];
+    double turn = 0;
+    for (size_t c = 0; c < k; c++) {
+        double dot = 0;
+        double norm2 = 0;
+        for (size_t j = 0; j < s->m; j++) {
+            double x = (double)h[c * s->ld + j];
+            dot += x * (double)from[c * s->ld + j];
+            norm2 += x * x;
         }
+        turn = fmax(turn, norm2 > 0 ? acos(fmin(1, dot / sqrt(norm2))) : 0);
     }
+    return turn;
 }
 
-/* b becomes what the low-rank image misses of it. */
-static um_status find_missed(um_scaled *s, const um_subspace *sub, um_nmf_state *state,
-                             um_nmf_judged *at)
+static um_status fit_corrected(um_scaled *s, const um_subspace *sub, const strictness *strict,
+                               const um_nmf_judged *at, um_nmf_state *state, fit_outlook *outlook)
 {
-    size_t k = state->k;
-    double *b = NULL;
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof *b, "W'X", &b));
-    double *g = calloc(k * k, sizeof *g);
-    um_status status = g != NULL ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
-    if (status == UM_OK) {
-        um_exact_pass pass = {.scaled = s,
-                              .k = k,
-                              .h = state->h,
-                              .rows = show_loadings,
-                              .user = state,
-                              .b = b,
-                              .g = g};
-        status = um_lowrank_pass_run(&pass, sub);
-    }
-    for (size_t i = 0; status == UM_OK && i < k * s->m; i++) {
-        at->b[i] = s->v[i % s->m] > 0 ? at->b[i] - b[i] : 0;
-    }
-    um_buffer_free(s->ctx, b);
-    free(g);
-    return status;
-}
-
-static um_status fit_corrected(um_scaled *s, const um_subspace *sub, um_nmf_state *state,
-                               um_nmf_judged *at, double tolerance)
-{
-    UM_TRY(find_missed(s, sub, state, at));
     int64_t passes = (int64_t)(FIT_ROWS / (double)s->n);
     passes = passes < 8 ? 8 : passes > FIT_PASSES ? FIT_PASSES : passes;
     um_nmf_state inner = *state;
@@ -147,12 +146,20 @@ static um_status fit_corrected(um_scaled *s, const um_subspace *sub, um_nmf_stat
         memcpy(inner.h_last, state->h, state->k * s->ld * sizeof *inner.h_last);
         const um_nmf_run run = {.scaled = s,
                                 .subspace = sub,
-                                .missed_a = at->missed,
-                                .missed_b = at->b,
-                                .tolerance = tolerance,
+                                .gain = strict->fit_gain * um_nmf_unit(s, state->k, at->objective),
+                                .turn = strict->fit_turn,
                                 .max_passes = passes};
         bool converged = false;
         status = um_nmf_iterate(&run, &inner, &converged);
+    }
+    if (status == UM_OK) {
+        double last = inner.history[inner.passes - 1];
+        outlook->gain = fmax(0, inner.history[0] - last) / at->objective;
+        outlook->turn = largest_turn(s, state->k, state->h, at->h);
+        um_debug(s->ctx, "fit to the corrected image: %lld passes, gain %.3g of the floor, turn %.3g",
+                 (long long)inner.passes,
+                 s->weighted ? outlook->gain / um_nmf_floor(s, state->k) : outlook->gain,
+                 outlook->turn);
     }
     um_buffer_free(s->ctx, inner.h_last);
     free(inner.history);
@@ -169,24 +176,51 @@ static void go_to_safe_step(const um_scaled *s, um_nmf_state *state)
     um_nmf_normalise(s, state);
 }
 
-static bool is_enough(const um_scaled *s, const um_nmf_options *options, const um_nmf_state *state,
-                      um_nmf_result *r)
+static bool is_within_tolerance(const um_nmf_options *options, const um_nmf_state *state,
+                                um_nmf_result *r)
 {
     double tolerance = options->tolerance >= 0 ? options->tolerance : UM_NMF_TOLERANCE;
-    if (state->kkt <= tolerance) {
-        r->stopped = "the projected gradient is within the tolerance";
-        return true;
+    if (state->kkt > tolerance) {
+        return false;
     }
-    r->remaining = AHEAD * state->gain;
-    if (um_nmf_stop_rule(s, options) == UM_STOP_FLOOR &&
-        r->remaining < ENOUGH * um_nmf_floor(s, state->k)) {
-        r->stopped = "what could still be gained is below the statistical floor";
-        return true;
-    }
-    return false;
+    r->stopped = "the projected gradient is within the tolerance";
+    return true;
 }
 
-static um_status one_pass(um_scaled *s, const um_nmf_options *options, const um_subspace *sub,
+/* Also counts reads that are made for the turn alone. */
+static bool is_enough(const um_scaled *s, const strictness *strict, fit_outlook outlook,
+                      um_nmf_state *state, um_nmf_result *r)
+{
+    r->remaining = fmax(outlook.gain, state->gain);
+    if (r->remaining >= strict->enough * um_nmf_floor(s, state->k)) {
+        return false;
+    }
+    if (outlook.turn > strict->turn && state->turn_passes < strict->turn_passes) {
+        state->turn_passes++;
+        return false;
+    }
+    r->stopped = "what could still be gained is below the statistical floor";
+    return true;
+}
+
+/* Where the next read is taken, if one is needed. */
+static um_status look_ahead(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
+                            um_nmf_state *state, um_nmf_judged *at, um_nmf_result *r)
+{
+    const strictness *strict = is_large(s) || options->stop == UM_STOP_FLOOR ? &LARGE : &SMALL;
+    fit_outlook outlook = {0};
+    memcpy(at->h, state->h, state->k * s->ld * sizeof *at->h);
+    UM_TRY(um_correction_make(s, sub, state, at));
+    UM_TRY(fit_corrected(s, sub, strict, at, state, &outlook));
+    if (um_nmf_stop_rule(s, options) == UM_STOP_FLOOR && is_enough(s, strict, outlook, state, r)) {
+        memcpy(state->h, at->h, state->k * s->ld * sizeof *at->h);
+        um_correction_restore(s, sub, state);
+        r->converged = true;
+    }
+    return UM_OK;
+}
+
+static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
                           um_nmf_state *state, um_residual *residual, um_nmf_judged *at,
                           um_nmf_result *r)
 {
@@ -200,7 +234,7 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, const um_
     bool undo = failed && state->cautious <= 0;
     if (!undo) {
         UM_TRY(take_safe_step(s, state, at));
-        r->converged = is_enough(s, options, state, r);
+        r->converged = is_within_tolerance(options, state, r);
     }
     um_debug(s->ctx, "exact pass %lld: objective %.9g, KKT residual %.3g, step %.3g of the floor%s",
              (long long)state->passes, at->objective * s->report * s->report, at->kkt,
@@ -217,18 +251,20 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, const um_
         go_to_safe_step(s, state);
         return UM_OK;
     }
-    return fit_corrected(s, sub, state, at, FIT_TOLERANCE * fmin(at->kkt, UM_NMF_TOLERANCE));
+    return look_ahead(s, options, sub, state, at, r);
 }
 
-um_status um_nmf_few_passes(um_scaled *s, const um_nmf_options *options, const um_subspace *sub,
+um_status um_nmf_few_passes(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
                             um_nmf_state *state, um_residual *residual, um_nmf_result *r)
 {
     um_nmf_judged at = {0};
     size_t k = state->k;
     um_status status = um_buffer_alloc(s->ctx, k * s->m, sizeof(double), "W'X", &at.b);
     if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n * k, sizeof(float), "what the low-rank image misses",
-                                 &at.missed);
+        status = um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "components", &at.h);
+    }
+    if (status == UM_OK) {
+        status = um_correction_create(s, sub, k);
     }
     at.g = calloc(k * k, sizeof *at.g);
     if (status == UM_OK && at.g == NULL) {
@@ -242,7 +278,7 @@ um_status um_nmf_few_passes(um_scaled *s, const um_nmf_options *options, const u
         }
     }
     um_buffer_free(s->ctx, at.b);
-    um_buffer_free(s->ctx, at.missed);
+    um_buffer_free(s->ctx, at.h);
     free(at.g);
     return status;
 }

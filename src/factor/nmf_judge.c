@@ -16,7 +16,7 @@ typedef struct solve_work {
     double *g;
     const um_subspace *subspace;
     const double *hv; /* k x count: H v' */
-    float *missed;    /* n x k, or NULL */
+    float *missed;    /* n x 2k, the first half of each row; or NULL */
 } solve_work;
 
 /* What the low-rank image does not see of X' H' in row p. */
@@ -30,7 +30,7 @@ static void note_missed(const solve_work *s, size_t p, const double *a)
         for (size_t i = 0; i < l; i++) {
             seen += (double)us[i] * s->hv[c * l + i];
         }
-        s->missed[p * k + c] = (float)(a[c] - seen);
+        s->missed[p * 2 * k + c] = (float)(a[c] - seen);
     }
 }
 
@@ -92,18 +92,19 @@ static double *project_components(const um_scaled *s, const um_nmf_state *state,
 }
 
 um_status um_nmf_judge(um_scaled *s, um_nmf_state *state, um_residual *residual,
-                       const um_subspace *subspace, um_nmf_judged *out)
+                       um_subspace *subspace, um_nmf_judged *out)
 {
     size_t k = state->k;
+    float *missed = subspace != NULL ? subspace->more_us : NULL;
     double *g = calloc(k * k, sizeof *g);
-    double *hv = out->missed != NULL ? project_components(s, state, subspace) : NULL;
-    um_status status = g != NULL && (hv != NULL || out->missed == NULL)
+    double *hv = missed != NULL ? project_components(s, state, subspace) : NULL;
+    um_status status = g != NULL && (hv != NULL || missed == NULL)
                            ? UM_OK
                            : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
     if (status == UM_OK) {
         um_gram(state->h, k, s->ld, g);
         um_residual_begin(residual);
-        solve_work work = {s, state, g, subspace, hv, out->missed};
+        solve_work work = {s, state, g, subspace, hv, missed};
         um_exact_pass pass = {.scaled = s,
                               .k = k,
                               .h = state->h,

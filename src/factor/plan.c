@@ -124,15 +124,15 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
     size_t state = k * (2 * z.ld + z.n) * sizeof(float);
     size_t residual = (k + 2) * z.ld * sizeof(float) + 2 * (z.n + 2 * z.m) * sizeof(double) +
                       z.ld * sizeof(float);
-    /* The automatic start holds two trials, W'X and H in f64, and (for long scans) a sample. */
+    /* The automatic start holds its best trials and one more, W'X and H in f64, and (for long scans) a sample. */
     size_t rows = z.n < UM_START_ROWS ? z.n : UM_START_ROWS;
     size_t trial = k * (2 * z.ld + rows) * sizeof(float);
     size_t start =
-        held + state + 2 * trial + 2 * rows * k * sizeof(double) + 2 * k * z.m * sizeof(double) +
+        held + state + (UM_SURVIVORS + 1) * trial + 2 * rows * k * sizeof(double) + 2 * k * z.m * sizeof(double) +
         rows * (l + 1) * sizeof(float) +
         (tiles > 0 ? l * (z.ld + tiles) * sizeof(float) + k * (2 * z.ld + tiles) * sizeof(float)
                    : 0);
-    size_t missed = few ? z.n * k * sizeof(float) : 0;
+    size_t missed = few ? 2 * k * (z.n + z.ld) * sizeof(float) + k * z.ld * sizeof(float) : 0;
     size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z.m * sizeof(double) +
                     exact_pass(&z, k) + um_family_bytes(options, z.n, z.m, k);
     if (options->loss == UM_LOSS_KL) {

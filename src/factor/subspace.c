@@ -371,16 +371,12 @@ static um_status read_again(um_scaled *s, work *k, um_binned *binned)
 
 /* ---- how many reads -------------------------------------------------------------------------------- */
 
-static const double CLEAR_OF_NOISE = 1.15, CAPTURED = 0.99;
+static const double CAPTURED = 0.99;
 
 /* Why one read is not enough to start from, or NULL. Values far above the noise settle in one read from a
  * good sample; those near it do not, and a value that grew since the basis was made may grow further. */
 static const char *reason_for_more(const um_scaled *s, const work *k, size_t wanted)
 {
-    double last = k->sigma[wanted < k->l ? wanted - 1 : k->l - 1];
-    if (s->weighted && last * s->report < CLEAR_OF_NOISE * um_noise_edge(s)) {
-        return "a singular value that is wanted lies near the noise";
-    }
     for (size_t c = 0; !s->weighted && c < wanted && c < k->l; c++) {
         if (k->ritz[c] < CAPTURED * k->sigma[c]) {
             return "the sample missed some of the leading directions";
@@ -562,5 +558,7 @@ void um_subspace_free(um_context *ctx, um_subspace *subspace)
     um_binned_free(ctx, subspace->binned);
     um_buffer_free(ctx, subspace->v);
     um_buffer_free(ctx, subspace->us);
+    um_buffer_free(ctx, subspace->more_us);
+    um_buffer_free(ctx, subspace->more_v);
     *subspace = (um_subspace){.count = 0};
 }

@@ -113,11 +113,16 @@ static void ends_at_the_floor(void **state)
     assert_true(few->kkt > UM_NMF_TOLERANCE);
     assert_true(few->remaining < few->floor);
     assert_non_null(strstr(few->stopped, "floor"));
-    options.stop = UM_STOP_AUTO; /* the scan is small: to the end */
+    options.stop = UM_STOP_TOLERANCE;
     um_nmf_result *all = fit(f, &options);
     assert_true(all->converged && all->stop == UM_STOP_TOLERANCE && all->kkt <= UM_NMF_TOLERANCE);
+    options.stop = UM_STOP_AUTO; /* the scan is small: nearly to the end */
+    um_nmf_result *near = fit(f, &options);
+    assert_true(near->converged && near->stop == UM_STOP_FLOOR);
     double excess = pow(few->weighted_error / all->weighted_error, 2) - 1;
-    assert_true(fabs(excess) < 0.2 * few->floor);
+    double little = pow(near->weighted_error / all->weighted_error, 2) - 1;
+    assert_true(fabs(excess) < 0.2 * few->floor && fabs(little) < 0.02 * few->floor);
+    um_nmf_result_free(near);
     um_nmf_result_free(few);
     um_nmf_result_free(all);
     teardown(f);
