@@ -45,8 +45,8 @@ static const cli_option options[] = {
              "default 1e-5."},
     {.name = "stop", .kind = CLI_CHOICE, .value = "auto|floor|tolerance", .preset = "auto",
      .help = "What ends the fit: floor = what can still be gained is less than fitting noise gains "
-             "(Poisson weights), with few reads; tolerance = --tolerance alone; auto = floor, but "
-             "tolerance for scans of up to 10^8 values and with --tolerance."},
+             "(Poisson weights), with few reads; tolerance = --tolerance alone; auto = floor (a "
+             "tenth of it for scans of up to 10^8 values), but tolerance with --tolerance."},
     {.name = "max-passes", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .help = "Stop after N passes in any case; default 500."},
     {.name = "normalize", .kind = CLI_CHOICE, .value = "sum|max|norm", .preset = "sum",

@@ -192,6 +192,12 @@ static json_t *facts_json(const nmf_job *job)
     if (object != NULL && r->more_reads != NULL) {
         json_object_set_new(object, "more_reads", json_string(r->more_reads));
     }
+    if (object != NULL && r->excess.positions > 0) {
+        json_object_set_new(object, "localised_excess",
+                            json_pack("{s:I, s:I, s:I, s:f}", "positions",
+                                      (json_int_t)r->excess.positions, "y", (json_int_t)r->excess.y,
+                                      "x", (json_int_t)r->excess.x, "sigmas", r->excess.sigmas));
+    }
     if (object != NULL && job->k_reason != NULL) {
         json_object_set_new(object, "k_reason", json_string(job->k_reason));
     }
@@ -296,6 +302,12 @@ static void say_fit(const nmf_job *job)
         cli_say(c, "convergence  NOT reached: projected gradient %.2g after %lld passes; raise "
                    "--max-passes",
                 r->kkt, (long long)r->iterations);
+    }
+    if (r->excess.positions > 0) {
+        cli_say(c, "localised    the residual stands out at %lld positions, most at y %lld, x %lld (%.0f "
+                   "standard deviations): a phase may be missing there; try -k %lld",
+                (long long)r->excess.positions, (long long)r->excess.y, (long long)r->excess.x,
+                r->excess.sigmas, (long long)um_model_k(r->model) + 1);
     }
     if (r->loss == UM_LOSS_KL) {
         cli_say(c, "likelihood   Kullback-Leibler divergence %.8g", r->divergence);

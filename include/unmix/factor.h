@@ -56,7 +56,7 @@ UM_API int64_t um_scree_elbow(const double *singular_values, int64_t count);
 typedef enum um_start {
     UM_START_AUTO,      /* separable, NNDSVDAR and seeded random starts, each fitted to the low-rank image
                            of the scan without reading it; the separable one unless another's objective is
-                           lower by more than 0.1 % */
+                           lower by more than 0.1 %, or with Poisson weights 1 % of the floor */
     UM_START_SEPARABLE, /* the purest positions of the scan: smoothed successive projection in the space
                            of the leading singular vectors */
     UM_START_NNDSVD,   /* zeros stay zero */
@@ -66,12 +66,13 @@ typedef enum um_start {
     UM_START_FILE
 } um_start;
 
-/* What ends a fit. The floor is told by Poisson weights: once another pass would gain less than a tenth of what
- * fitting noise gains, k (1/N + 1/M). It needs UM_START_AUTO; without weights there is none, and the tolerance
+/* What ends a fit. The floor is told by Poisson weights: once more passes would gain less than a tenth of what
+ * fitting noise gains, k (1/N + 1/M), and turn no component by more than 0.1 rad (one more pass is made for that; for
+ * small scans up to 8, until 0.02 rad). It needs UM_START_AUTO; without weights there is none, and the tolerance
  * ends the fit. */
 typedef enum um_stop {
-    UM_STOP_AUTO,     /* the floor, but the tolerance where one is given or the scan is small: at most 10^8
-                         values */
+    UM_STOP_AUTO,     /* the floor, for a scan of at most 10^8 values a tenth of it; the tolerance where one
+                         is given */
     UM_STOP_FLOOR,    /* the floor, or the tolerance when it is reached before, for a scan of any size */
     UM_STOP_TOLERANCE /* the tolerance of the KKT residual alone */
 } um_stop;
@@ -122,6 +123,19 @@ struct um_nmf_options {
 };
 UM_API um_nmf_options um_nmf_defaults(int64_t k);
 
+/* Where a map of residuals stands out of the rest of the map. */
+typedef struct um_excess {
+    int64_t positions; /* around which the mean over 3 x 3 positions stands out; 0 = nowhere */
+    int64_t y, x;      /* the strongest, or -1 */
+    double sigmas;     /* its excess in standard deviations */
+} um_excess;
+/* Places where `map` (ny x nx; NaN = excluded) exceeds its median by more than 10 standard deviations in the mean over
+ * 3 x 3 positions, as it does where a phase is missed. spread: standard deviation that noise gives each value; where
+ * the whole map varies more than that, its own width is taken (from the median down, where excess does not count).
+ * Two maps of doubles are held meanwhile. */
+UM_CHECK UM_API um_status um_find_excess(um_context *ctx, int64_t ny, int64_t nx, const double *map,
+                                         const double *spread, um_excess *out);
+
 typedef struct um_nmf_result {
     um_loss loss;
     um_model *model;         /* ordered by contribution sum(w_c) sum(h_c); arrays and provenance of the
@@ -153,6 +167,7 @@ typedef struct um_nmf_result {
     double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
     um_stop stop;            /* what was to end the fit: UM_STOP_FLOOR or UM_STOP_TOLERANCE */
     const char *stopped;     /* why it ended, in words */
+    um_excess excess;        /* of the weighted residual map, with Poisson weights: a phase may be missing */
     const char *more_reads;  /* why a second read for the subspace was made, or NULL */
     double seconds;
 } um_nmf_result;

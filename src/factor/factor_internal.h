@@ -235,6 +235,11 @@ void um_residual_begin(um_residual *residual); /* takes state->h */
 um_status um_residual_store(um_residual *residual, um_model *model); /* uses it up */
 void um_residual_free(um_residual *residual);
 
+/* Mean and standard deviation that counting noise about the model gives the weighted residual of each pattern (per
+ * pixel); n each, NaN where there is no pattern. */
+um_status um_residual_expected(const um_scaled *scaled, const um_nmf_state *state, double *mean,
+                               double *spread);
+
 /* One read: W solved exactly for state->h, and what is known at that pair. */
 typedef struct um_nmf_judged {
     double *b, *g; /* W'X', W'W; the caller's */

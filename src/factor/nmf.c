@@ -133,7 +133,7 @@ static um_status open_aperture(um_scaled *s, const um_nmf_options *options, um_r
     return UM_OK;
 }
 
-static um_status iterate(um_scaled *s, const um_nmf_options *options, const um_subspace *subspace,
+static um_status iterate(um_scaled *s, const um_nmf_options *options, um_subspace *subspace,
                          um_nmf_state *state, um_residual *residual, um_nmf_result *r)
 {
     if (options->loss == UM_LOSS_KL) {

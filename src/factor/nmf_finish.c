@@ -121,14 +121,41 @@ static um_status store_history(const um_scaled *s, um_loss loss, const um_nmf_st
     return status;
 }
 
-static um_status store_errors(const um_scaled *s, um_residual *residual, um_nmf_result *r)
+/* Of what is beyond counting noise about the model. */
+static um_status find_excess(const um_scaled *s, const um_nmf_state *state,
+                             const um_residual *residual, um_nmf_result *r)
+{
+    um_shape shape = um_matrix_get_info(s->matrix)->shape;
+    double *beyond = NULL;
+    double *spread = NULL;
+    um_status status = um_buffer_alloc(s->ctx, s->n, sizeof *beyond, "a map", &beyond);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, s->n, sizeof *spread, "a map", &spread);
+    }
+    if (status == UM_OK) {
+        status = um_residual_expected(s, state, beyond, spread);
+    }
+    for (size_t p = 0; status == UM_OK && p < s->n; p++) {
+        beyond[p] = residual->map_weighted[p] - beyond[p];
+    }
+    if (status == UM_OK) {
+        status = um_find_excess(s->ctx, shape.ny, shape.nx, beyond, spread, &r->excess);
+    }
+    um_buffer_free(s->ctx, beyond);
+    um_buffer_free(s->ctx, spread);
+    return status;
+}
+
+static um_status store_errors(const um_scaled *s, const um_nmf_state *state,
+                              um_residual *residual, um_nmf_result *r)
 {
     r->frobenius_error = sqrt(residual->plain);
     r->relative_error = sqrt(residual->plain / s->sums->total_squares);
     r->weighted_error = sqrt(residual->weighted) * s->report;
     double entries = (double)s->noisy_rows * (double)s->noisy_columns;
     r->noise_ratio = s->weighted ? residual->weighted / entries : NAN;
-    return um_residual_store(residual, r->model);
+    UM_TRY(um_residual_store(residual, r->model));
+    return s->weighted ? find_excess(s, state, residual, r) : UM_OK;
 }
 
 um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
@@ -146,5 +173,5 @@ um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_stat
     free(rank);
     UM_TRY(status);
     UM_TRY(um_model_add_spectrum(s, subspace, r->model));
-    return store_errors(s, residual, r);
+    return store_errors(s, state, residual, r);
 }

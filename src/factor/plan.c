@@ -139,6 +139,7 @@ size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
         passes = state + residual + um_kl_pass_bytes(z.m, z.ld, k) + z.n * sizeof(double) +
                  2 * UM_GROUP_ROWS * z.pattern;
     }
-    size_t end = (few ? held : 0) + state + residual + model(&z, k);
+    size_t excess = 4 * z.n * sizeof(double);
+    size_t end = (few ? held + missed : 0) + state + residual + model(&z, k) + excess;
     return scaling(&z) + most(most(most(sample(&z, l), read), start), most(passes, end));
 }

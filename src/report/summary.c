@@ -103,6 +103,20 @@ static void scan_table(um_html *html, const um_facts *f)
     um_html_put(html, "</tbody>\n</table>\n");
 }
 
+static void excess_row(um_html *html, const um_facts *f)
+{
+    const json_t *excess = um_facts_find(f, "localised_excess");
+    if (excess == NULL) {
+        return;
+    }
+    open_row(html, "Localised residual");
+    um_html_say(html, "%.0f positions, the strongest at y = %.0f, x = %.0f: a phase may be missing there",
+                json_number_value(json_object_get(excess, "positions")),
+                json_number_value(json_object_get(excess, "y")),
+                json_number_value(json_object_get(excess, "x")));
+    close_row(html);
+}
+
 static void fit_table(um_html *html, const um_facts *f)
 {
     um_html_put(html, "<table>\n<caption>The fit</caption>\n<tbody>\n");
@@ -124,6 +138,7 @@ static void fit_table(um_html *html, const um_facts *f)
     number_row(html, "Passes", um_facts_number(f, "passes"), 6, "");
     text_row(html, "To be ended by the", um_facts_text(f, "stop"));
     text_row(html, "Stopped because", um_facts_text(f, "stopped"));
+    excess_row(html, f);
     text_row(html, "Second read for the subspace", um_facts_text(f, "more_reads"));
     number_row(html, "Lower bound of the weighted error (singular values)",
                um_facts_number(f, "lower_bound"), 6, "");

@@ -1,0 +1,156 @@
+/* Places where a residual map exceeds the rest: what a missed phase looks like. */
+#include "factor_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A box mean counts from so many of its positions on; STANDS_OUT in standard deviations. */
+enum { HALF = 1, LEAST = 4, LEAST_BOXES = 64 };
+static const double STANDS_OUT = 10, ONE_SIGMA_BELOW = 0.1587;
+
+/* Of the box around (y, x): the mean deviation from `level` in standard deviations of noise, or NaN. */
+static double box_score(int64_t ny, int64_t nx, const double *map, const double *spread,
+                        double level, int64_t y, int64_t x)
+{
+    double sum = 0;
+    double variance = 0;
+    int used = 0;
+    for (int64_t i = y - HALF; i <= y + HALF; i++) {
+        for (int64_t j = x - HALF; j <= x + HALF; j++) {
+            size_t p = (size_t)(i * nx + j);
+            if (i < 0 || j < 0 || i >= ny || j >= nx || !isfinite(map[p]) || !isfinite(spread[p])) {
+                continue;
+            }
+            sum += map[p] - level;
+            variance += spread[p] * spread[p];
+            used++;
+        }
+    }
+    return used >= LEAST && variance > 0 ? sum / sqrt(variance) : NAN;
+}
+
+/* Sorted finite values; their number. */
+static size_t sort_finite(const double *values, size_t n, double *sorted)
+{
+    size_t count = 0;
+    for (size_t p = 0; p < n; p++) {
+        if (isfinite(values[p])) {
+            sorted[count++] = values[p];
+        }
+    }
+    qsort(sorted, count, sizeof *sorted, um_compare_f64);
+    return count;
+}
+
+static void find(int64_t ny, int64_t nx, const double *map, const double *spread, double *score,
+                 double *sorted, um_excess *out)
+{
+    size_t n = (size_t)(ny * nx);
+    size_t count = sort_finite(map, n, sorted);
+    double level = count > 0 ? sorted[count / 2] : 0;
+    for (size_t p = 0; p < n; p++) {
+        score[p] = box_score(ny, nx, map, spread, level, (int64_t)p / nx, (int64_t)p % nx);
+    }
+    count = sort_finite(score, n, sorted);
+    if (count < LEAST_BOXES) {
+        return;
+    }
+    /* What is wrong everywhere alike is no place: the width is measured on the side without excess. */
+    double middle = sorted[count / 2];
+    double width = fmax(1, middle - sorted[(size_t)(ONE_SIGMA_BELOW * (double)count)]);
+    double most = STANDS_OUT;
+    for (size_t p = 0; p < n; p++) {
+        double z = (score[p] - middle) / width;
+        out->positions += z > STANDS_OUT;
+        if (z > most) {
+            most = z;
+            out->y = (int64_t)p / nx;
+            out->x = (int64_t)p % nx;
+            out->sigmas = z;
+        }
+    }
+}
+
+um_status um_find_excess(um_context *ctx, int64_t ny, int64_t nx, const double *map,
+                         const double *spread, um_excess *out)
+{
+    size_t n = (size_t)(ny * nx);
+    double *score = NULL;
+    double *sorted = NULL;
+    *out = (um_excess){.y = -1, .x = -1};
+    um_status status = um_buffer_alloc(ctx, n, sizeof *score, "a map", &score);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(ctx, n, sizeof *sorted, "a map", &sorted);
+    }
+    if (status == UM_OK) {
+        find(ny, nx, map, spread, score, sorted, out);
+    }
+    um_buffer_free(ctx, score);
+    um_buffer_free(ctx, sorted);
+    return status;
+}
+
+/* Sums over the pixels, for all pairs of components. */
+typedef struct moments {
+    double *one;    /* k: v h */
+    double *three;  /* k: v^3 h */
+    double *square; /* k x k: v^2 h h' */
+} moments;
+
+static void take_moments(const um_scaled *s, const um_nmf_state *state, moments *sum)
+{
+    size_t k = state->k;
+    for (size_t c = 0; c < k; c++) {
+        const float *h = state->h + c * s->ld;
+        for (size_t j = 0; j < s->m; j++) {
+            double vh = (double)s->v[j] * (double)h[j];
+            sum->one[c] += vh;
+            sum->three[c] += (double)s->v[j] * (double)s->v[j] * vh;
+            for (size_t d = 0; vh > 0 && d <= c; d++) {
+                sum->square[c * k + d] += vh * (double)s->v[j] * (double)state->h[d * s->ld + j];
+            }
+        }
+    }
+}
+
+/* A Poisson count of expectation e has a squared deviation of mean e and variance 2 e^2 + e; weighted by u^2 v^2, where
+ * u v e = w h. */
+static void expect_row(const um_scaled *s, const um_nmf_state *state, const moments *sum, size_t p,
+                       double *mean, double *spread)
+{
+    size_t k = state->k;
+    const float *w = state->w + p * k;
+    double u = (double)s->u[p];
+    double first = 0;
+    double linear = 0;
+    double square = 0;
+    for (size_t c = 0; c < k; c++) {
+        double wc = (double)w[c];
+        first += wc * sum->one[c];
+        linear += wc * sum->three[c];
+        for (size_t d = 0; wc > 0 && d <= c; d++) {
+            square += (d < c ? 2 : 1) * wc * (double)w[d] * sum->square[c * k + d];
+        }
+    }
+    double columns = (double)s->noisy_columns;
+    *mean = u > 0 ? u * first / columns : NAN;
+    *spread = u > 0 ? sqrt(2 * u * u * square + u * u * u * linear) / columns : NAN;
+}
+
+um_status um_residual_expected(const um_scaled *s, const um_nmf_state *state, double *mean,
+                               double *spread)
+{
+    size_t k = state->k;
+    double *work = calloc(2 * k + k * k, sizeof *work);
+    if (work == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu components", k);
+    }
+    moments sum = {work, work + k, work + 2 * k};
+    take_moments(s, state, &sum);
+    for (size_t p = 0; p < s->n; p++) {
+        expect_row(s, state, &sum, p, &mean[p], &spread[p]);
+    }
+    free(work);
+    return UM_OK;
+}
