@@ -74,16 +74,22 @@ static bool find_mass(const center_job *job, const float *pattern, double *cy, d
         double sum = 0;
         double sum_y = 0;
         double sum_x = 0;
+        double all = (radius - 0.5) * (radius > 0.5 ? radius - 0.5 : 0);
+        double none = (radius + 0.5) * (radius + 0.5);
         for (int64_t y = y0; y <= y1; y++) {
             for (int64_t x = x0; x <= x1; x++) {
                 double dy = (double)y - *cy;
                 double dx = (double)x - *cx;
                 double v = (double)pattern[y * kx + x];
-                /* The last ring fades out, so that the window cuts no pixel in whole steps. */
-                double inside = fmin(fmax(radius + 0.5 - sqrt(dy * dy + dx * dx), 0), 1);
-                sum += v * inside;
-                sum_y += v * inside * dy;
-                sum_x += v * inside * dx;
+                double square = dy * dy + dx * dx;
+                if (square < none) {
+                    /* The last ring fades out, so that the window cuts no pixel in whole steps. */
+                    double inside = square < all ? 1 : radius + 0.5 - sqrt(square);
+                    v *= inside < 1 ? inside : 1;
+                    sum += v;
+                    sum_y += v * dy;
+                    sum_x += v * dx;
+                }
             }
         }
         if (!(sum > 0) || !isfinite(sum) || !isfinite(sum_y) || !isfinite(sum_x)) {
@@ -103,23 +109,32 @@ static bool find_mass(const center_job *job, const float *pattern, double *cy, d
     return true;
 }
 
-/* Sum over a disc at a whole pixel, from sums along rows; outside of the detector is zero. */
-static double disc_sum(const center_job *job, const double *prefix, int64_t cy, int64_t cx)
+/* Adds the sums over discs at whole pixels x0 .. x1 of row cy, from sums along rows; outside of the detector is
+ * zero. Row by row of the disc, so that pixels side by side are added together. */
+static void disc_sums(const center_job *job, const double *prefix, int64_t cy, int64_t x0, int64_t x1,
+                      double *restrict sum)
 {
     int64_t ky = job->prep->ky;
     int64_t kx = job->prep->kx;
     int64_t r = job->radius;
-    double sum = 0;
-    for (int64_t dy = -r; dy <= r; dy++) {
-        int64_t y = cy + dy;
-        if (y < 0 || y >= ky) {
+    for (int64_t x = x0; x <= x1; x++) {
+        sum[x - x0] = 0;
+    }
+    for (int64_t y = clamp(cy - r, 0, ky); y < clamp(cy + r + 1, 0, ky); y++) {
+        int64_t half = (int64_t)sqrt((double)(r * r - (y - cy) * (y - cy)));
+        const double *row = prefix + y * (kx + 1);
+        if (x0 - half >= 0 && x1 + half + 1 <= kx) {
+            const double *before = row + x0 - half;
+            const double *end = row + x0 + half + 1;
+            for (int64_t i = 0; i <= x1 - x0; i++) {
+                sum[i] += end[i] - before[i];
+            }
             continue;
         }
-        int64_t half = (int64_t)sqrt((double)(r * r - dy * dy));
-        const double *row = prefix + y * (kx + 1);
-        sum += row[clamp(cx + half + 1, 0, kx)] - row[clamp(cx - half, 0, kx)];
+        for (int64_t x = x0; x <= x1; x++) {
+            sum[x - x0] += row[clamp(x + half + 1, 0, kx)] - row[clamp(x - half, 0, kx)];
+        }
     }
-    return sum;
 }
 
 /* Cross-correlation with a disc over the whole pixels of the search window; the centre of the upper
@@ -132,10 +147,12 @@ static bool find_disc(const center_job *job, center_state *s, double *cy, double
     int64_t y1 = clamp((int64_t)floor(*cy + (double)job->search), y0, ky - 1);
     int64_t x0 = clamp((int64_t)ceil(*cx - (double)job->search), 0, kx - 1);
     int64_t x1 = clamp((int64_t)floor(*cx + (double)job->search), x0, kx - 1);
+    int64_t left = clamp(x0 - job->radius, 0, kx);
+    int64_t right = clamp(x1 + job->radius + 1, 0, kx);
     for (int64_t y = clamp(y0 - job->radius, 0, ky); y < clamp(y1 + job->radius + 1, 0, ky); y++) {
         double *row = s->prefix + y * (kx + 1);
-        row[0] = 0;
-        for (int64_t x = 0; x < kx; x++) {
+        row[left] = 0;
+        for (int64_t x = left; x < right; x++) {
             row[x + 1] = row[x] + (double)s->pattern[y * kx + x];
         }
     }
@@ -144,14 +161,16 @@ static bool find_disc(const center_job *job, center_state *s, double *cy, double
     double most = -INFINITY;
     double least = INFINITY;
     int64_t top = 0;
+    for (int64_t y = 0; y < ny; y++) {
+        disc_sums(job, s->prefix, y0 + y, x0, x1, s->overlap + y * nx);
+    }
     for (int64_t i = 0; i < ny * nx; i++) {
         s->seen[i] = 0;
-        double v = disc_sum(job, s->prefix, y0 + i / nx, x0 + i % nx);
+        double v = s->overlap[i];
         if (!isfinite(v)) {
             return false;
         }
-        s->overlap[i] = v;
-        least = fmin(least, v);
+        least = v < least ? v : least;
         if (v > most) {
             most = v;
             top = i;
