@@ -101,14 +101,15 @@ static void decode(cli *c, const json_t *list)
     size_t i;
     const json_t *row;
     if (json_array_size(list) > 0) {
-        cli_say(c, "\n%-12s %10s %10s %10s %6s %10s %s", "compressed", "file", "decode s", "GB/s", "reads",
-                "nmf s", "nmf / decoding as often");
+        cli_say(c, "\n%-12s %10s %10s %10s %8s %9s %6s %10s %s", "compressed", "file", "decode s", "GB/s",
+                "sums s", "/ decode", "reads", "nmf s", "nmf / decoding as often");
     }
     json_array_foreach (list, i, row) {
         char size[32];
-        cli_say(c, "%-12s %10s %10.3f %10.2f %6.2f %10.2f %.2f", text(row, "compression"),
+        cli_say(c, "%-12s %10s %10.3f %10.2f %8.3f %9.2f %6.2f %10.2f %.2f", text(row, "compression"),
                 cli_bytes_text(number(row, "file_bytes"), size), number(row, "decode_seconds"),
-                number(row, "decode_GBps"), number(row, "reads"), number(row, "nmf_seconds"),
+                number(row, "decode_GBps"), number(row, "sums_seconds"), number(row, "sums_of_decoding"),
+                number(row, "reads"), number(row, "nmf_seconds"),
                 number(row, "of_decoding_as_often"));
     }
 }

@@ -66,8 +66,7 @@ static um_status measure(bench *b)
         status = bench_stages(b, &scan);
     }
     if (status == UM_OK && wanted(c, "decode", true)) {
-        bench_scan scan = {"quarter", 128, 128, 128, 128, UM_U8, 2000.0, NULL};
-        scan = b->quick ? tiny : scan;
+        bench_scan scan = medium;
         status = bench_decode(b, &scan);
     }
     if (status == UM_OK && wanted(c, "scans", true)) {

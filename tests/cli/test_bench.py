@@ -1,5 +1,13 @@
 """unmix bench: its numbers agree with each other, and it leaves nothing behind. Times are never judged."""
+import json
+import pathlib
+import subprocess
+import sys
+from xml.etree import ElementTree
+
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,7 @@ def test_decoding_is_told_for_every_compression(report):
     assert [row["compression"] for row in report["decode"]] == ["gzip", "lz4", "blosc", "bitshuffle"]
     for row in report["decode"]:
         assert 0 < row["file_bytes"] < report["stage_scan"]["bytes"]
+        assert row["sums_of_decoding"] == pytest.approx(row["sums_seconds"] / row["decode_seconds"])
         assert row["of_decoding_as_often"] == pytest.approx(row["nmf_seconds"] / row["reads"] / row["decode_seconds"])
 
 
@@ -72,3 +81,20 @@ def test_refusals(unmix, tmp_path):
     done = unmix.run("bench", "--dir", tmp_path, "--quick", "--only", "peers", "--peers", "/bin/false")
     assert done.returncode == 1 and "/bin/false" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_page_is_made_from_the_report(report, tmp_path):
+    (tmp_path / "all.json").write_text(json.dumps(report))
+    later = {"machine": report["machine"], "limits": report["limits"], "stage_scan": report["stage_scan"],
+             "stages": [{**row, "GBps": 123.45} for row in report["stages"]]}
+    (tmp_path / "later.json").write_text(json.dumps(later))
+    subprocess.run([sys.executable, ROOT / "tools" / "make_performance_page.py", tmp_path / "all.json", tmp_path / "later.json",
+                    "--out", tmp_path], check=True)
+    page = (tmp_path / "performance.md").read_text()
+    assert report["machine"]["processor"] in page and "123.45" in page
+    assert f"| {report['kernels'][0]['GBps']:.2f} |" in page and f"{report['scans'][0]['runs'][0]['seconds']:.2f}" in page
+    for picture in ("kernels", "stages"):
+        drawn = ElementTree.parse(tmp_path / "performance" / f"{picture}.svg")
+        bars = drawn.findall("{http://www.w3.org/2000/svg}rect")
+        assert len(bars) == 1 + len([row for row in report[picture] if row["name"] != "sparse rows"])
+        assert f"performance/{picture}.svg" in page

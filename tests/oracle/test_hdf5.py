@@ -63,7 +63,8 @@ def test_codec(unmix, tmp_path, codec, dtype):
 
 
 # Whole patterns (decoded where they are wanted), whole rows, and chunks that cut patterns.
-@pytest.mark.parametrize("chunks", [(1, 1, 50, 47), (3, 4, 50, 47), (4, 4, 16, 16), (3, 9, 7, 47)])
+@pytest.mark.parametrize("chunks", [(1, 1, 50, 47), (3, 4, 50, 47), (4, 4, 16, 16), (3, 9, 7, 47),
+                                    (7, 9, 50, 1)])  # more side by side than are decoded together
 @pytest.mark.parametrize("codec", ["none", "gzip", "gzip-shuffle", "gzip-shuffle-fletcher32", "fletcher32", "lz4",
                                    "bitshuffle", "bitshuffle-lz4", "bitshuffle-zstd", "blosc-lz4-1"])
 def test_chunk_shapes(unmix, tmp_path, codec, chunks):
