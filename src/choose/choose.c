@@ -25,8 +25,7 @@ static double sample_share(const um_matrix *matrix)
 {
     const um_matrix_info *info = um_matrix_get_info(matrix);
     double n = (double)(info->shape.ny * info->shape.nx);
-    double pattern =
-        (double)(info->shape.ky * info->shape.kx) * (double)um_dtype_size(info->dtype);
+    double pattern = (double)(info->shape.ky * info->shape.kx) * (double)sizeof(uint32_t);
     return fmin(1, fmin(SAMPLE_ROWS, (double)SAMPLE_BYTES / pattern) / n);
 }
 

@@ -50,6 +50,7 @@ um_status um_halves_make(const um_split *split, um_half half[2]);
 /* The largest singular value of the difference of the halves, which holds their noise and nothing else, by the edge. */
 um_status um_halves_edge(const um_half half[2], double *edge);
 void um_halves_free(um_context *ctx, um_half half[2]);
+double um_count_at(const um_sample *half, size_t at); /* of a sample of counts that was split */
 /* One fair coin per count: of `count`, how many go into the first half. */
 uint32_t um_thin(um_random random, uint64_t counter, uint32_t count);
 

@@ -134,15 +134,19 @@ static um_status make_half(const um_split *split, um_dtype dtype, um_half *out)
     return UM_OK;
 }
 
+double um_count_at(const um_sample *sample, size_t at)
+{
+    return sample->dtype == UM_U8    ? (double)((const uint8_t *)sample->data)[at]
+           : sample->dtype == UM_U16 ? (double)((const uint16_t *)sample->data)[at]
+                                     : (double)((const uint32_t *)sample->data)[at];
+}
+
 static void sum_columns(um_half *half)
 {
     const um_sample *sample = &half->sample;
     for (size_t r = 0; r < sample->rows; r++) {
         for (size_t j = 0; j < sample->m; j++) {
-            size_t at = r * sample->m + j;
-            half->column[j] += sample->dtype == UM_U8    ? ((const uint8_t *)sample->data)[at]
-                               : sample->dtype == UM_U16 ? ((const uint16_t *)sample->data)[at]
-                                                         : ((const uint32_t *)sample->data)[at];
+            half->column[j] += um_count_at(sample, r * sample->m + j);
         }
         half->total += half->row[r];
     }
@@ -208,13 +212,6 @@ um_status um_halves_make(const um_split *split, um_half half[2])
     return status;
 }
 
-static double count_at(const um_sample *sample, size_t at)
-{
-    return sample->dtype == UM_U8    ? (double)((const uint8_t *)sample->data)[at]
-           : sample->dtype == UM_U16 ? (double)((const uint16_t *)sample->data)[at]
-                                     : (double)((const uint32_t *)sample->data)[at];
-}
-
 um_status um_halves_edge(const um_half half[2], double *edge)
 {
     um_scaled s = half[0].scaled;
@@ -228,7 +225,7 @@ um_status um_halves_edge(const um_half half[2], double *edge)
     UM_TRY(um_buffer_alloc(s.ctx, size, sizeof(float), "split counts", &difference.data));
     float *x = difference.data;
     for (size_t i = 0; i < size; i++) {
-        x[i] = (float)(count_at(&half[0].sample, i) - count_at(&half[1].sample, i));
+        x[i] = (float)(um_count_at(&half[0].sample, i) - um_count_at(&half[1].sample, i));
     }
     um_status status = um_buffer_alloc(s.ctx, l * s.ld, sizeof *o, "directions", &o);
     if (status == UM_OK) {

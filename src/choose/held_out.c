@@ -16,13 +16,6 @@ typedef struct judging {
     float **work;     /* per worker: 2 m */
 } judging;
 
-static double count_at(const um_sample *sample, size_t at)
-{
-    return sample->dtype == UM_U8    ? (double)((const uint8_t *)sample->data)[at]
-           : sample->dtype == UM_U16 ? (double)((const uint16_t *)sample->data)[at]
-                                     : (double)((const uint32_t *)sample->data)[at];
-}
-
 /* The mean that the fit tells for pixels j of row r, without the row's weight. */
 static void model_row(const judging *k, const um_nmf_state *fit, size_t r, float *restrict mean)
 {
@@ -68,7 +61,7 @@ static um_status judge_row(void *user, int64_t item, int worker)
     float *counts = k->work[worker] + s->m;
     double own = 0; /* of the counts alone: the same for all k */
     for (size_t j = 0; j < s->m; j++) {
-        double x = count_at(&k->test->sample, r * s->m + j);
+        double x = um_count_at(&k->test->sample, r * s->m + j);
         counts[j] = (float)x;
         own += x > 0 ? x * log(x) - x : 0;
     }
