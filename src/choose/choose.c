@@ -7,8 +7,8 @@
 
 enum { LEAST = 2, MOST = 20, SAMPLE_ROWS = 4096, BEYOND = 4 };
 static const size_t SAMPLE_BYTES = (size_t)128 << 20;
-/* Counts: the variance of a value is its mean. Within this the gain is taken for 1. */
-static const double GAIN_NEAR = 0.1;
+/* Counts: the variance of a value is its mean. Between these the gain is taken for 1: fitting noise lowers it. */
+static const double GAIN_LEAST = 0.75, GAIN_MOST = 1.1;
 
 typedef struct choosing {
     um_scaled scaled;
@@ -336,8 +336,8 @@ static um_status weigh(choosing *c)
     UM_TRY(um_sample_take(s, sample_share(s->matrix), &c->sample));
     UM_TRY(um_gain(s, &c->subspace, &c->sample, &r->gain));
     c->unit = r->gain;
-    r->split = r->gain > 1;
-    if (fabs(r->gain - 1) < GAIN_NEAR) {
+    r->split = r->gain >= GAIN_MOST;
+    if (r->gain > GAIN_LEAST && r->gain < GAIN_MOST) {
         c->unit = 1;
         r->split = um_dtype_is_integer(um_matrix_get_info(s->matrix)->dtype);
     }

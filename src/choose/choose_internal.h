@@ -13,7 +13,7 @@ typedef struct um_white {
     um_subspace image; /* singular triplets under these weights, largest first */
 } um_white;
 /* Variance of a value by its mean: squares that the singular triplets above noise leave of a sample, by the sum of
- * what they tell, both in the units of the data (weights would let few, rare entries decide). */
+ * what they tell, median over pixels. */
 um_status um_gain(const um_scaled *scaled, const um_subspace *subspace, const um_sample *sample,
                   double *gain);
 /* From singular triplets under Poisson weights: Sinkhorn factors of the image of those above noise of this gain, and the

@@ -18,8 +18,10 @@ static void decide_by_elbow(um_choose_result *r, int64_t most)
     r->low = 1;
     r->high = most;
     r->structure = true;
-    r->why = "the values are not taken for counts, so nothing parts noise from structure: the elbow of the "
-             "scree curve is all there is";
+    r->why = r->counts ? "values vary less than counts would (interpolated or averaged?), so nothing parts noise "
+                         "from structure: the elbow of the scree curve is all there is"
+                       : "the values are not taken for counts, so nothing parts noise from structure: the elbow of "
+                         "the scree curve is all there is";
 }
 
 /* What decided, in words. spectrum, held: what singular values and held-out counts support, the binned scan's if
@@ -31,9 +33,6 @@ static const char *reason(const um_choose_result *r, int64_t spectrum, int64_t h
     }
     if (spectrum <= 1 && (!r->split || held <= 1)) {
         return "no singular value but the first is above the edge of counting noise";
-    }
-    if (!r->split) {
-        return "singular values above the edge of noise of that gain; counts could not be split to confirm it";
     }
     if (r->above_binned > r->above) {
         return "the scan summed over small squares shows more states above the noise than the scan itself: they "
@@ -50,7 +49,7 @@ static const char *reason(const um_choose_result *r, int64_t spectrum, int64_t h
 void um_choose_decide(um_choose_result *r)
 {
     int64_t most = r->row[r->rows - 1].k;
-    if (!r->counts) {
+    if (!r->counts || (!r->split && r->above > 1)) {
         decide_by_elbow(r, most);
         return;
     }

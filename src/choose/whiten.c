@@ -108,15 +108,17 @@ static size_t count_leading(const um_scaled *s, const um_subspace *sub, double g
     return above > 0 ? above : 1;
 }
 
-/* Squares that the r leading directions leave of a sample, by the counts that these directions tell. */
+/* Squares that the r leading directions leave of a sample, by the counts that these directions tell: the median of
+ * pixels, since the direct beam is fitted with its noise, and so are pixels that few positions light up. */
 static double leftover_gain(const um_scaled *s, const um_subspace *sub, const um_sample *sample, size_t r,
                             double *x, double *mean)
 {
     bool (*widen)(double *, const void *, size_t) =
         um_pixel_kernels_get(um_context_isa(s->ctx))->widen[sample->dtype];
     size_t pattern = sample->m * um_dtype_size(sample->dtype);
-    double left = 0;
-    double told = 0;
+    double *left = mean + s->m;
+    double *told = left + s->m;
+    memset(left, 0, 2 * s->m * sizeof *left);
     for (size_t i = 0; i < sample->rows; i++) {
         size_t p = (size_t)sample->slot[i].position;
         if (!(s->u[p] > 0)) {
@@ -133,8 +135,8 @@ static double leftover_gain(const um_scaled *s, const um_subspace *sub, const um
         for (size_t j = 0; j < s->m; j++) {
             if (s->v[j] > 0) {
                 double m = mean[j] / (double)s->v[j];
-                left += (x[j] - m) * (x[j] - m);
-                told += m;
+                left[j] += (x[j] - m) * (x[j] - m);
+                told[j] += m;
             }
         }
     }
@@ -142,12 +144,18 @@ static double leftover_gain(const um_scaled *s, const um_subspace *sub, const um
     double m = (double)s->noisy_columns;
     double k = (double)r;
     double freedom = (n - k) * (m - k) / (n * m);
-    return told > 0 && freedom > 0 ? fmax(1e-12, left / told / freedom) : 1;
+    size_t count = 0;
+    for (size_t j = 0; j < s->m; j++) {
+        if (told[j] > 0) {
+            x[count++] = left[j] / told[j];
+        }
+    }
+    return count > 0 && freedom > 0 ? fmax(1e-12, um_median(x, count) / freedom) : 1;
 }
 
 um_status um_gain(const um_scaled *s, const um_subspace *sub, const um_sample *sample, double *gain)
 {
-    double *x = calloc(2 * s->m, sizeof *x);
+    double *x = calloc(4 * s->m, sizeof *x);
     if (x == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a pattern");
     }
