@@ -56,7 +56,8 @@ void um_choose_decide(um_choose_result *r)
     int64_t spectrum = most_of(r->above, r->above_binned);
     int64_t held = r->split ? most_of(r->held_out, r->held_out_binned) : spectrum;
     r->structure = spectrum > 1 || held > 1;
-    r->recommended = most_of(1, least_of(spectrum, most));
+    int64_t supported = r->split ? most_of(r->held_out_best, r->held_out_binned_best) : spectrum;
+    r->recommended = most_of(1, least_of(least_of(spectrum, supported), most));
     r->low = most_of(1, least_of(least_of(spectrum, held), most));
     r->high = most_of(1, least_of(most_of(spectrum, held), most));
     r->why = reason(r, spectrum, held, most);
