@@ -162,6 +162,7 @@ UM_PRINTF(1, 2) char *cli_format(const char *format, ...); /* malloc'ed */
 /* ---- figures about the process -------------------------------------------------------------- */
 double cli_seconds(void);        /* monotonic clock */
 int64_t cli_peak_bytes(void);    /* peak resident set of this process */
+int64_t cli_resident_bytes(void); /* resident set now; 0 where the system does not tell */
 char *cli_command_line(int argc, char **argv); /* quoted for a shell, malloc'ed */
 /* A line that is safe on any terminal: bytes that are no UTF-8, and controls, become '?'. Returns
  * out. */

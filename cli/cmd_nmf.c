@@ -54,6 +54,9 @@ static const cli_option options[] = {
     {.name = "runs", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000, .preset = "1",
      .help = "Run N times with seeds S, S+1, ... and keep the best: the first from --start, the "
              "others at random unless --start is given."},
+    {.name = "plan", .kind = CLI_SWITCH,
+     .help = "Only tell the peak memory that the run would take, for 10 components without -k; "
+             "write nothing."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
      .help = "Where the report goes; default: beside the first result."},
     {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
@@ -198,12 +201,18 @@ static um_status check_outputs(cli *c, nmf_job *job)
 static um_status run(cli *c)
 {
     nmf_job job = {.c = c};
+    bool only_plan = cli_given(c, "plan");
     um_status status = read_options(c, &job);
-    if (status == UM_OK) {
+    if (status == UM_OK && !only_plan) {
         status = check_outputs(c, &job);
     }
     if (status == UM_OK) {
         status = cli_scan_prepare(c, c->operand[0], &job.scan);
+    }
+    if (only_plan) {
+        status = status == UM_OK ? nmf_job_plan(&job) : status;
+        nmf_job_clear(&job);
+        return status;
     }
     if (status == UM_OK && cli_given(c, "link-data")) {
         job.link = cli_data_link(c, &job.scan);

@@ -1,4 +1,5 @@
 /* unmix svd: singular values and vectors of a scan, streamed. */
+#include "forecast.h"
 #include "result.h"
 
 #include <math.h>
@@ -18,6 +19,8 @@ static const cli_option options[] = {
      .help = "Extra random directions; default 10 + K/2."},
     {.name = "scree", .kind = CLI_FILE, .value = "FILE.svg",
      .help = "Draw the scree curve with its elbow and the edge of the noise."},
+    {.name = "plan", .kind = CLI_SWITCH,
+     .help = "Only tell the peak memory that the run would take; write nothing."},
     {.name = "lazy-safe", .kind = CLI_SWITCH,
      .help = "Store factors so that HyperSpy can plot them after a lazy load."},
     {0}};
@@ -33,20 +36,21 @@ static int64_t above_edge(const um_svd_result *r)
     return n;
 }
 
-static json_t *as_json(cli *c, const cli_scan *scan, const um_svd_result *r, json_t *files)
+static json_t *as_json(cli *c, const cli_scan *scan, const um_svd_result *r, int64_t planned,
+                       json_t *files)
 {
     json_t *values = json_array();
     for (int64_t i = 0; i < um_model_k(r->model); i++) {
         json_array_append_new(values, cli_json_real(r->singular_values[i]));
     }
     return json_pack(
-        "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:I, s:f, s:I, s:O}", "singular_values", values,
+        "{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:I, s:f, s:I, s:I, s:O}", "singular_values", values,
         "total_variance", cli_json_real(r->total_variance), "elbow", (json_int_t)r->elbow,
         "noise_edge", cli_json_real(r->noise_edge), "above_noise",
         isfinite(r->noise_edge) ? json_integer((json_int_t)above_edge(r)) : json_null(), "weighted",
         (int)r->weighted, "passes", (json_int_t)um_matrix_passes(scan->matrix), "k",
         (json_int_t)um_model_k(r->model), "seconds", cli_seconds() - c->started, "peak_bytes",
-        (json_int_t)cli_peak_bytes(), "files", files);
+        (json_int_t)cli_peak_bytes(), "planned_bytes", (json_int_t)planned, "files", files);
 }
 
 static void say(cli *c, const cli_scan *scan, const um_svd_result *r)
@@ -90,7 +94,8 @@ static um_status write_scree(cli *c, const um_svd_result *r, json_t *files)
     return status;
 }
 
-static um_status finish(cli *c, cli_scan *scan, const cli_overview *overview, um_svd_result *r)
+static um_status finish(cli *c, cli_scan *scan, const cli_overview *overview, um_svd_result *r,
+                        int64_t planned)
 {
     json_t *files = json_array();
     json_t *facts =
@@ -109,7 +114,7 @@ static um_status finish(cli *c, cli_scan *scan, const cli_overview *overview, um
         status = write_scree(c, r, files);
     }
     if (status == UM_OK && c->json) {
-        status = cli_print_json(c, as_json(c, scan, r, files));
+        status = cli_print_json(c, as_json(c, scan, r, planned, files));
     } else if (status == UM_OK) {
         say(c, scan, r);
         for (size_t i = 0; i < json_array_size(files); i++) {
@@ -136,11 +141,51 @@ static int64_t default_k(const um_matrix_info *info)
     return k < DEFAULT_K ? k : DEFAULT_K;
 }
 
-static um_status run(cli *c)
+static um_svd_options svd_options(const cli *c, const cli_scan *scan)
+{
+    return (um_svd_options){
+        .k = cli_given(c, "k") ? cli_integer(c, "k") : default_k(um_matrix_get_info(scan->matrix)),
+        .weights = (um_weights)cli_choice(c, "weights"),
+        .power_iterations =
+            cli_given(c, "power-iterations") ? (int)cli_integer(c, "power-iterations") : -1,
+        .oversampling = (int)cli_integer(c, "oversampling"),
+    };
+}
+
+static um_status forecast(cli *c, const cli_scan *scan, const um_svd_options *svd, int64_t *planned)
+{
+    size_t peak = 0;
+    um_status status = um_svd_forecast(scan->matrix, svd, &peak);
+    *planned = status == UM_OK ? cli_forecast_resident(c, peak) : 0;
+    return status;
+}
+
+static um_status tell_plan(cli *c)
 {
     cli_scan scan = {0};
+    um_status status = cli_scan_prepare(c, c->operand[0], &scan);
+    if (status == UM_OK) {
+        const um_svd_options svd = svd_options(c, &scan);
+        int64_t planned = 0;
+        status = forecast(c, &scan, &svd, &planned);
+        if (status == UM_OK) {
+            status = cli_tell_plan(c, &scan, svd.k, um_svd_plan(scan.matrix, &svd), planned);
+        }
+    }
+    cli_scan_close(&scan);
+    return status;
+}
+
+static um_status run(cli *c)
+{
+    if (cli_given(c, "plan")) {
+        return tell_plan(c);
+    }
+    cli_scan scan = {0};
     cli_overview overview = {0};
+    um_svd_options svd;
     um_svd_result *result = NULL;
+    int64_t planned = 0;
     um_status status = cli_check_models(c);
     if (status == UM_OK && cli_given(c, "scree")) {
         status = cli_check_output(c, cli_text(c, "scree"), ".svg");
@@ -149,22 +194,18 @@ static um_status run(cli *c)
         status = cli_scan_prepare(c, c->operand[0], &scan);
     }
     if (status == UM_OK) {
-        status = cli_overview_make(c, &scan, &overview);
+        svd = svd_options(c, &scan);
+        status = forecast(c, &scan, &svd, &planned);
     }
     if (status == UM_OK) {
-        um_svd_options svd = {
-            .k = cli_given(c, "k") ? cli_integer(c, "k")
-                                   : default_k(um_matrix_get_info(scan.matrix)),
-            .weights = (um_weights)cli_choice(c, "weights"),
-            .power_iterations =
-                cli_given(c, "power-iterations") ? (int)cli_integer(c, "power-iterations") : -1,
-            .oversampling = (int)cli_integer(c, "oversampling"),
-            .sums = overview.sums,
-        };
+        status = cli_overview_make(c, &scan, &overview);
+        svd.sums = overview.sums;
+    }
+    if (status == UM_OK) {
         status = um_svd(scan.matrix, &svd, &result);
     }
     if (status == UM_OK) {
-        status = finish(c, &scan, &overview, result);
+        status = finish(c, &scan, &overview, result, planned);
     }
     um_svd_result_free(result);
     cli_overview_free(&overview);

@@ -1,4 +1,5 @@
 #include "nmf_job.h"
+#include "forecast.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,6 +68,33 @@ static um_status choose_k(nmf_job *job)
     return UM_OK;
 }
 
+/* ---- what it will take ----------------------------------------------------------------------- */
+
+static um_status forecast(nmf_job *job)
+{
+    size_t peak = 0;
+    um_status status = um_nmf_forecast(job->scan.matrix, &job->options, &peak);
+    if (status == UM_OK) {
+        char text[32];
+        job->planned_bytes = cli_forecast_resident(job->c, peak);
+        cli_note(job->c, "peak memory will be about %s",
+                 cli_bytes_text((double)job->planned_bytes, text));
+    }
+    return status;
+}
+
+um_status nmf_job_plan(nmf_job *job)
+{
+    const int64_t usual = 10;
+    cli *c = job->c;
+    job->options.k = cli_given(c, "k") ? cli_integer(c, "k") : usual;
+    um_status status = forecast(job);
+    return status != UM_OK ? status
+                           : cli_tell_plan(c, &job->scan, job->options.k,
+                                           um_nmf_plan(job->scan.matrix, &job->options),
+                                           job->planned_bytes);
+}
+
 /* ---- runs ------------------------------------------------------------------------------------ */
 
 static um_status one_run(nmf_job *job, int i, uint64_t seed)
@@ -126,6 +154,9 @@ um_status nmf_job_fit(nmf_job *job)
     if (status == UM_OK && job->run == NULL) {
         status = cli_fail(c, UM_ERROR_MEMORY, "no memory for %d runs", job->runs);
     }
+    if (status == UM_OK) {
+        status = forecast(job);
+    }
     uint64_t seed = um_context_seed(c->ctx);
     for (int i = 0; i < job->runs && status == UM_OK; i++) {
         status = one_run(job, i, seed);
@@ -171,6 +202,7 @@ static json_t *facts_json(const nmf_job *job)
         (json_int_t)job->run[job->best].seed, "seconds", cli_seconds() - job->c->started,
         "peak_bytes", (json_int_t)cli_peak_bytes());
     if (object != NULL) {
+        json_object_set_new(object, "planned_bytes", json_integer(job->planned_bytes));
         json_object_set_new(object, "visits", /* from the file or from memory */
                             json_real(um_matrix_visits(job->scan.matrix)));
         json_object_set_new(object, "floor", cli_json_real(r->floor));

@@ -24,10 +24,13 @@ typedef struct nmf_job {
     int best;               /* index of the one kept */
     um_nmf_result *result;
     json_t *files;
+    int64_t planned_bytes; /* forecast of the peak resident set */
 } nmf_job;
 
 /* Chooses k if it was not given, and runs. */
 UM_CHECK um_status nmf_job_fit(nmf_job *job);
+/* Tells what the run would take, in place of it. */
+UM_CHECK um_status nmf_job_plan(nmf_job *job);
 /* Provenance, models, report; removes the checkpoint. */
 UM_CHECK um_status nmf_job_store(nmf_job *job);
 UM_CHECK um_status nmf_job_tell(nmf_job *job);

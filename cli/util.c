@@ -172,13 +172,13 @@ double cli_seconds(void)
 }
 
 /* Of this program only: getrusage() counts what a process was before it became this one. */
-static int64_t high_water_mark(void)
+static int64_t status_bytes(const char *form)
 {
     FILE *file = fopen("/proc/self/status", "r");
     char line[128];
     long long kib = 0;
     while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "VmHWM: %lld kB", &kib) != 1) {
+        if (sscanf(line, form, &kib) != 1) {
             kib = 0;
         }
     }
@@ -188,9 +188,14 @@ static int64_t high_water_mark(void)
     return kib * 1024;
 }
 
+int64_t cli_resident_bytes(void)
+{
+    return status_bytes("VmRSS: %lld kB");
+}
+
 int64_t cli_peak_bytes(void)
 {
-    int64_t peak = high_water_mark();
+    int64_t peak = status_bytes("VmHWM: %lld kB");
     if (peak > 0) {
         return peak;
     }

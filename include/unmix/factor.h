@@ -44,6 +44,12 @@ UM_API size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options
 typedef struct um_nmf_options um_nmf_options;
 UM_API size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options);
 
+/* The most budgeted memory, in bytes, that will be held at once when um_svd() or um_nmf() comes next: what
+ * is held now, the plan, further workers, patterns on their way and those kept in memory. Right within 10 %, or
+ * a few MB in small runs. Looks at some patterns; refuses as the run would. */
+UM_CHECK UM_API um_status um_svd_forecast(um_matrix *matrix, const um_svd_options *options, size_t *peak);
+UM_CHECK UM_API um_status um_nmf_forecast(um_matrix *matrix, const um_nmf_options *options, size_t *peak);
+
 /* Randomised block subspace iteration, each power iteration one read (Y = X W, C = Y'X, S = Y'Y in one
  * visit). Memory: um_svd_plan(). */
 UM_CHECK UM_API um_status um_svd(um_matrix *matrix, const um_svd_options *options,

@@ -285,6 +285,9 @@ void um_gram(const float *h, size_t k, size_t ld, double *g);
 
 /* Refuses a k that no scan of this shape can have, before its memory is asked for. */
 um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most);
+/* Refuses what the budget does not do for, and leaves the rest of it to patterns. */
+um_status um_svd_reserve(um_matrix *matrix, const um_svd_options *options);
+um_status um_nmf_reserve(um_matrix *matrix, const um_nmf_options *options);
 
 /* A model with calibration, masks and the sum patterns of the scan. */
 um_status um_model_of_scan(const um_scaled *scaled, size_t k, const char *method, um_model **out);

@@ -180,9 +180,7 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     double start = um_seconds();
     UM_TRY(um_family_check(ctx, options));
     UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
-    size_t own = um_nmf_plan(matrix, options);
-    UM_TRY(um_budget_require(ctx, own, "the factorisation"));
-    UM_TRY(um_matrix_keep(matrix, own));
+    UM_TRY(um_nmf_reserve(matrix, options));
     um_nmf_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");

@@ -4,7 +4,10 @@
 
 typedef struct sizes {
     const um_matrix *matrix;
-    size_t n, m, ld, rank, threads, pattern;
+    size_t n, m, ld, rank, pattern;
+    size_t workers, tiles; /* of a pass: their number, and bytes of the patterns that they read */
+    size_t kept;           /* patterns in memory from the first whole read on */
+    bool all_kept;
 } sizes;
 
 static sizes sizes_of(const um_matrix *matrix)
@@ -14,11 +17,24 @@ static sizes sizes_of(const um_matrix *matrix)
         .matrix = matrix,
         .n = (size_t)(info->shape.ny * info->shape.nx),
         .m = (size_t)(info->shape.ky * info->shape.kx),
-        .threads = (size_t)um_context_threads(um_matrix_get_context(matrix)),
+        .workers = 1,
     };
     z.ld = um_kernel_stride(z.m);
     z.rank = z.n < z.m ? z.n : z.m;
     z.pattern = z.m * um_dtype_size(info->dtype);
+    z.tiles = 2 * UM_GROUP_ROWS * z.pattern;
+    return z;
+}
+
+/* Not what a run cannot do without, but what it will take. */
+static sizes sizes_of_run(const um_matrix *matrix)
+{
+    sizes z = sizes_of(matrix);
+    const um_matrix_needs needs = um_matrix_get_needs(matrix);
+    z.workers = (size_t)needs.workers;
+    z.tiles = needs.tiles;
+    z.kept = needs.kept;
+    z.all_kept = needs.all_kept;
     return z;
 }
 
@@ -45,8 +61,13 @@ static size_t exact_pass(const sizes *z, size_t k)
 {
     size_t transposed = um_matrix_is_sparse(z->matrix) ? z->m * um_kernel_sparse_stride(k) : 0;
     size_t worker = most(k * z->ld, transposed) * sizeof(float) + k * z->ld * sizeof(double);
-    size_t tile = 2 * UM_GROUP_ROWS * z->pattern;
-    return worker + tile + ((k + 1) * z->ld + transposed) * sizeof(float);
+    return z->workers * worker + z->tiles + ((k + 1) * z->ld + transposed) * sizeof(float);
+}
+
+/* The same once patterns are in memory: those that found no room are read. */
+static size_t later_pass(const sizes *z, size_t k)
+{
+    return exact_pass(z, k) - (z->all_kept ? z->tiles : 0);
 }
 
 /* Sums and the two vectors of weights, held throughout. */
@@ -71,22 +92,21 @@ static size_t sample(const sizes *z, size_t l)
            UM_GROUP_ROWS * z->pattern;
 }
 
-static size_t subspace(const sizes *z, size_t k, int oversampling)
+/* The basis, its projections, and W'X of a fused read that also makes the sums. */
+static size_t fused_read(const sizes *z, size_t l)
 {
-    size_t l = um_subspace_size(k, oversampling, z->rank);
-    size_t basis = l * (z->ld + z->n) * sizeof(float) + l * z->m * sizeof(double);
-    size_t sums = 4 * z->m * sizeof(double);
-    return most(sample(z, l), basis + l * z->m * sizeof(double) + sums + exact_pass(z, l));
+    return l * (z->ld + z->n) * sizeof(float) + 2 * l * z->m * sizeof(double) +
+           4 * z->workers * z->m * sizeof(double) + exact_pass(z, l);
 }
 
-size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options)
+static size_t svd_peak(const sizes *z, const um_svd_options *options)
 {
-    sizes z = sizes_of(matrix);
     size_t k = options->k > 0 ? (size_t)options->k : 1;
     size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
-    size_t kept = um_subspace_size(k, options->oversampling, z.rank) * z.ld * sizeof(float) +
-                  z.n * count * sizeof(float);
-    return scaling(&z) + most(subspace(&z, k, options->oversampling), kept + model(&z, k));
+    size_t l = um_subspace_size(k, options->oversampling, z->rank);
+    size_t kept = l * z->ld * sizeof(float) + z->n * count * sizeof(float);
+    return scaling(z) +
+           most(sample(z, l), z->kept + most(fused_read(z, l), kept + model(z, k)));
 }
 
 /* The binned scan, and what is held while its singular vectors are found beside those of the scan. */
@@ -107,39 +127,92 @@ static size_t binned(const sizes *z, um_weights weights, size_t l, size_t *tiles
     return *tiles * (z->m * sizeof(uint32_t) + sizeof(um_sample_slot) + sizeof(float));
 }
 
+static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
+{
+    size_t k = options->k > 0 ? (size_t)options->k : 1;
+    size_t l = um_subspace_size(k, 0, z->rank);
+    bool few = options->start == UM_START_AUTO;
+    size_t tiles = 0;
+    size_t coarse = few ? binned(z, options->weights, l, &tiles) : 0;
+    size_t found = tiles > 0 ? l * z->ld * sizeof(float) + l * z->n * sizeof(float) +
+                                   2 * l * z->m * sizeof(double) +
+                                   2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) +
+                                   tiles * l * sizeof(float) + later_pass(z, l)
+                             : 0;
+    size_t read = coarse + most(fused_read(z, l), found);
+    size_t held = l * (z->ld + z->n) * sizeof(float) + coarse; /* from the last of these reads on */
+    size_t state = k * (2 * z->ld + z->n) * sizeof(float);
+    size_t residual = (k + 2) * z->ld * sizeof(float) + 2 * (z->n + 2 * z->workers * z->m) * sizeof(double) +
+                      z->ld * sizeof(float);
+    /* The automatic start holds its best trials and one more, W'X and H in f64, and (for long scans) a sample. */
+    size_t rows = z->n < UM_START_ROWS ? z->n : UM_START_ROWS;
+    size_t trial = k * (2 * z->ld + rows) * sizeof(float);
+    size_t start =
+        held + state + (UM_SURVIVORS + 1) * trial + 2 * rows * k * sizeof(double) +
+        2 * k * z->m * sizeof(double) +
+        rows * (l + 1) * sizeof(float) +
+        (tiles > 0 ? l * (z->ld + tiles) * sizeof(float) + k * (2 * z->ld + tiles) * sizeof(float)
+                   : 0);
+    size_t missed = few ? 2 * k * (z->n + z->ld) * sizeof(float) + k * z->ld * sizeof(float) : 0;
+    size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z->m * sizeof(double) +
+                    later_pass(z, k) + um_family_bytes(options, z->n, z->m, k);
+    if (options->loss == UM_LOSS_KL) {
+        passes = state + residual + z->workers * um_kl_pass_bytes(z->m, z->ld, k) +
+                 z->n * sizeof(double) + (z->all_kept ? 0 : z->tiles);
+    }
+    size_t excess = 4 * z->n * sizeof(double);
+    size_t end = (few ? held + missed : 0) + state + residual + model(z, k) + excess;
+    return scaling(z) +
+           most(sample(z, l), z->kept + most(most(read, start), most(passes, end)));
+}
+
+size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options)
+{
+    sizes z = sizes_of(matrix);
+    return svd_peak(&z, options);
+}
+
 size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options)
 {
     sizes z = sizes_of(matrix);
-    size_t k = options->k > 0 ? (size_t)options->k : 1;
-    size_t l = um_subspace_size(k, 0, z.rank);
-    bool few = options->start == UM_START_AUTO;
-    size_t tiles = 0;
-    size_t coarse = few ? binned(&z, options->weights, l, &tiles) : 0;
-    size_t found = tiles > 0 ? 2 * l * (z.ld * sizeof(float) + z.m * sizeof(double)) +
-                                   tiles * l * sizeof(float) + exact_pass(&z, l)
-                             : 0;
-    size_t read = l * (z.ld + z.n) * sizeof(float) + 2 * l * z.m * sizeof(double) + coarse +
-                  most(4 * z.m * sizeof(double) + exact_pass(&z, l), found);
-    size_t held = l * (z.ld + z.n) * sizeof(float) + coarse; /* from the last of these reads on */
-    size_t state = k * (2 * z.ld + z.n) * sizeof(float);
-    size_t residual = (k + 2) * z.ld * sizeof(float) + 2 * (z.n + 2 * z.m) * sizeof(double) +
-                      z.ld * sizeof(float);
-    /* The automatic start holds its best trials and one more, W'X and H in f64, and (for long scans) a sample. */
-    size_t rows = z.n < UM_START_ROWS ? z.n : UM_START_ROWS;
-    size_t trial = k * (2 * z.ld + rows) * sizeof(float);
-    size_t start =
-        held + state + (UM_SURVIVORS + 1) * trial + 2 * rows * k * sizeof(double) + 2 * k * z.m * sizeof(double) +
-        rows * (l + 1) * sizeof(float) +
-        (tiles > 0 ? l * (z.ld + tiles) * sizeof(float) + k * (2 * z.ld + tiles) * sizeof(float)
-                   : 0);
-    size_t missed = few ? 2 * k * (z.n + z.ld) * sizeof(float) + k * z.ld * sizeof(float) : 0;
-    size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z.m * sizeof(double) +
-                    exact_pass(&z, k) + um_family_bytes(options, z.n, z.m, k);
-    if (options->loss == UM_LOSS_KL) {
-        passes = state + residual + um_kl_pass_bytes(z.m, z.ld, k) + z.n * sizeof(double) +
-                 2 * UM_GROUP_ROWS * z.pattern;
-    }
-    size_t excess = 4 * z.n * sizeof(double);
-    size_t end = (few ? held + missed : 0) + state + residual + model(&z, k) + excess;
-    return scaling(&z) + most(most(most(sample(&z, l), read), start), most(passes, end));
+    return nmf_peak(&z, options);
+}
+
+/* What others hold now counts; what is kept gives way to the rest, so nothing passes the budget. */
+static size_t beside_others(const um_matrix *matrix, size_t bytes)
+{
+    um_context *ctx = um_matrix_get_context(matrix);
+    size_t others = um_context_memory_in_use(ctx) - um_matrix_get_needs(matrix).kept_now;
+    size_t budget = um_context_memory(ctx);
+    return others + bytes < budget ? others + bytes : budget;
+}
+
+um_status um_svd_reserve(um_matrix *matrix, const um_svd_options *options)
+{
+    size_t own = um_svd_plan(matrix, options);
+    UM_TRY(um_budget_require(um_matrix_get_context(matrix), own, "the singular values"));
+    return um_matrix_keep(matrix, own);
+}
+
+um_status um_nmf_reserve(um_matrix *matrix, const um_nmf_options *options)
+{
+    size_t own = um_nmf_plan(matrix, options);
+    UM_TRY(um_budget_require(um_matrix_get_context(matrix), own, "the factorisation"));
+    return um_matrix_keep(matrix, own);
+}
+
+um_status um_svd_forecast(um_matrix *matrix, const um_svd_options *options, size_t *peak)
+{
+    UM_TRY(um_svd_reserve(matrix, options));
+    const sizes z = sizes_of_run(matrix);
+    *peak = beside_others(matrix, svd_peak(&z, options));
+    return UM_OK;
+}
+
+um_status um_nmf_forecast(um_matrix *matrix, const um_nmf_options *options, size_t *peak)
+{
+    UM_TRY(um_nmf_reserve(matrix, options));
+    const sizes z = sizes_of_run(matrix);
+    *peak = beside_others(matrix, nmf_peak(&z, options));
+    return UM_OK;
 }

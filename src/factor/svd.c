@@ -168,9 +168,7 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     *out = NULL;
     double start = um_seconds();
     UM_TRY(um_require_k(matrix, options->k, INT64_MAX));
-    size_t own = um_svd_plan(matrix, options);
-    UM_TRY(um_budget_require(ctx, own, "the singular values"));
-    UM_TRY(um_matrix_keep(matrix, own));
+    UM_TRY(um_svd_reserve(matrix, options));
     um_svd_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");

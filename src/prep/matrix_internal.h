@@ -80,6 +80,8 @@ typedef struct um_lane_plan {
 size_t um_lane_least(const um_matrix *m);
 /* Bytes that the lanes of `threads` workers will take when `room` bytes are left for everything. */
 size_t um_lanes_forecast(const um_matrix *m, size_t room, int64_t threads);
+/* Whether the next pass finds a group that is not in memory. */
+bool um_is_reading(const um_matrix *m);
 /* Whether threads of their own read: one thread asked for stays one where reading means decoding. */
 bool um_reads_ahead(const um_matrix *m, int64_t threads);
 /* Chooses the plan and walk->part_positions for `room` bytes. */
@@ -108,8 +110,9 @@ um_held um_resident_get(const um_matrix *m, int64_t block, int64_t group);
 /* Keeps a group of `rows` patterns when there is room. Thread-safe for different groups. */
 um_held um_resident_put(um_matrix *m, int64_t block, int64_t group, const void *data, size_t rows);
 void um_resident_free(um_matrix *m);
-/* Bytes that will be held at most, as far as the probe can tell. */
-size_t um_resident_forecast(const um_matrix *m);
+/* Bytes that will be held at most, and whether those are of all patterns, as far as the probe can tell. */
+size_t um_resident_bytes(const um_matrix *m); /* held now */
+size_t um_resident_forecast(const um_matrix *m, bool *all);
 /* Looks at a small sample of the patterns, once: m->sparse and m->facts. */
 um_status um_matrix_probe(um_matrix *m);
 

@@ -196,8 +196,7 @@ static um_status start_worker(pass *p, pass_worker *w)
     return status;
 }
 
-/* Whether any group is not in memory. */
-static bool is_reading(const um_matrix *m)
+bool um_is_reading(const um_matrix *m)
 {
     for (int64_t b = 0; b < m->blocks_y * m->blocks_x; b++) {
         um_rect block = um_walk_block(m, b);
@@ -319,7 +318,7 @@ static um_status run_pass(um_matrix *m, const char *stage, int64_t step, const u
     }
     um_source_rest(m->source);
     um_resident_prepare(m, step == 0);
-    p.decoding = is_reading(m) ? um_source_get_info(m->source)->scratch_bytes : 0;
+    p.decoding = um_is_reading(m) ? um_source_get_info(m->source)->scratch_bytes : 0;
     um_status status = start_workers(&p, threads);
     if (status == UM_OK) {
         um_resident_begin(m);

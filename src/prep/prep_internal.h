@@ -44,6 +44,16 @@ UM_CHECK um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse);
 /* The same as far as it has been decided: false before. */
 bool um_matrix_is_sparse(const um_matrix *matrix);
 
+/* What a pass will take beside the visitors' states, as far as the patterns looked at tell. */
+typedef struct um_matrix_needs {
+    int64_t workers;
+    size_t tiles; /* bytes of patterns on their way, of all workers */
+    size_t kept;  /* bytes of patterns that stay in memory */
+    size_t kept_now;
+    bool all_kept;
+} um_matrix_needs;
+um_matrix_needs um_matrix_get_needs(const um_matrix *matrix);
+
 /* A matrix over a bound prep (takes it over, also on failure): what um_matrix_open ends with, and
  * what binding uses for its own passes. */
 um_status um_matrix_from_prep(um_context *ctx, um_source *source, um_prep *prep, um_matrix **out);

@@ -111,13 +111,26 @@ um_status um_matrix_keep(um_matrix *matrix, size_t reserve)
     return UM_OK;
 }
 
+um_matrix_needs um_matrix_get_needs(const um_matrix *m)
+{
+    size_t budget = um_context_memory(m->ctx);
+    size_t used = um_context_memory_in_use(m->ctx);
+    used = used > m->reserve ? used : m->reserve;
+    size_t left = budget > used ? budget - used : 0;
+    um_matrix_needs needs = {.workers = min_i64(um_context_threads(m->ctx), m->segments)};
+    needs.kept = um_resident_forecast(m, &needs.all_kept);
+    needs.kept_now = um_resident_bytes(m);
+    needs.kept = needs.kept > needs.kept_now ? needs.kept : needs.kept_now;
+    needs.tiles = um_is_reading(m) ? um_lanes_forecast(m, left, needs.workers) : 0;
+    return needs;
+}
+
 size_t um_matrix_memory(const um_matrix *m)
 {
     size_t budget = um_context_memory(m->ctx);
     size_t used = um_context_memory_in_use(m->ctx);
     used = used > m->reserve ? used : m->reserve;
-    int64_t threads = min_i64(um_context_threads(m->ctx), m->segments);
     size_t left = budget > used ? budget - used : 0;
-    size_t bytes = um_resident_forecast(m) + um_lanes_forecast(m, left, threads);
-    return bytes < left ? bytes : left;
+    const um_matrix_needs needs = um_matrix_get_needs(m);
+    return needs.kept + needs.tiles < left ? needs.kept + needs.tiles : left;
 }

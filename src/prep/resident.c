@@ -183,7 +183,7 @@ static void create(um_matrix *m)
     m->resident = r;
 }
 
-static size_t bytes_held(const um_matrix *m)
+size_t um_resident_bytes(const um_matrix *m)
 {
     return m->resident != NULL ? m->resident->bytes : 0;
 }
@@ -192,7 +192,7 @@ static size_t bytes_held(const um_matrix *m)
 static size_t room(const um_matrix *m)
 {
     size_t budget = um_context_memory(m->ctx);
-    size_t others = um_context_memory_in_use(m->ctx) - bytes_held(m);
+    size_t others = um_context_memory_in_use(m->ctx) - um_resident_bytes(m);
     size_t spare = budget / SPARE_SHARE;
     if (m->kept) {
         others = others > m->reserve ? others : m->reserve;
@@ -247,17 +247,18 @@ static double forecast_whole(const um_matrix *m, size_t limit)
     return least;
 }
 
-size_t um_resident_forecast(const um_matrix *m)
+size_t um_resident_forecast(const um_matrix *m, bool *all)
 {
     size_t limit = room(m);
     size_t list = group_count(m) * sizeof(um_held);
     int64_t threads = min_i64(um_context_threads(m->ctx), m->segments);
     size_t beside = list + (size_t)(threads * group_positions(m)) * m->out_pattern;
     double whole = forecast_whole(m, limit);
-    if (!m->kept && whole > (double)limit) {
+    *all = whole <= (double)limit;
+    if (!m->kept && !*all) {
         return 0;
     }
-    return beside + (whole < (double)limit ? (size_t)whole : limit);
+    return beside + (*all ? (size_t)whole : limit);
 }
 
 void um_resident_free(um_matrix *m)

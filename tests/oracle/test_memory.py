@@ -55,6 +55,34 @@ def test_one_gibibyte(unmix, gibibyte, tmp_path, command):
 
 
 @pytest.fixture(scope="module")
+def counts(tmp_path_factory):
+    """9,216 patterns of 64 x 64 pixels: dense u16 (76 MB), and few counts in u8 (38 MB)."""
+    folder = tmp_path_factory.mktemp("planned")
+    random = numpy.random.default_rng(5)
+    rate = random.dirichlet([0.4] * 3, 96 * 96) @ random.gamma(0.5, 1.0, (3, 4096))
+    numpy.save(folder / "dense.npy", random.poisson(40 * rate).astype("u2").reshape(96, 96, 64, 64))
+    numpy.save(folder / "sparse.npy", random.poisson(0.03 * rate).astype("u1").reshape(96, 96, 64, 64))
+    return folder
+
+
+@pytest.mark.parametrize("command", [
+    ("svd", "dense.npy", "-k", 5), ("svd", "sparse.npy", "-k", 30, "--threads", 1),
+    ("nmf", "dense.npy", "-k", 4), ("nmf", "dense.npy", "-k", 12, "--memory", "90M", "--threads", 2),
+    ("nmf", "sparse.npy", "-k", 4, "--threads", 2)], ids=lambda c: "-".join(map(str, c)).replace("--", ""))
+def test_the_peak_is_known_before(unmix, counts, tmp_path, command):
+    name, scan, *options = command
+    extra = ["--max-passes", 1, "--no-report", "--no-checkpoint"] if name == "nmf" else []
+    made = unmix(name, counts / scan, *options, *extra, "-o", tmp_path / "r.npz")
+    print(f"planned {made['planned_bytes'] / 1e6:.0f} MB, peak {made['peak_bytes'] / 1e6:.0f} MB")
+    assert abs(made["planned_bytes"] - made["peak_bytes"]) < max(0.1 * made["peak_bytes"], 8e6)
+    plan = unmix(name, counts / scan, *options, "--plan")
+    assert abs(plan["planned_bytes"] - made["planned_bytes"]) < 0.05 * made["planned_bytes"]
+    too_little = plan["least_bytes"] // 2
+    refused = unmix.run(name, counts / scan, *options, "--memory", f"{too_little}", "--plan")
+    assert refused.returncode == 1 and "--memory" in refused.stderr
+
+
+@pytest.fixture(scope="module")
 def four_gibibytes(tmp_path_factory):
     path = tmp_path_factory.mktemp("memory") / "scan.npy"
     write_scan(path, 4)
