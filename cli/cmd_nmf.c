@@ -25,6 +25,9 @@ static const cli_option options[] = {
     {.name = "dips", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
      .help = "Let patterns share reflections where plain factorisation leaves dips in all but one: "
              "penalise the volume that the patterns span; try 0.01."},
+    {.name = "robust", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
+     .help = "Keep counts apart that exceed the model by L times their noise and by L counts, such as "
+             "hot pixels and cosmic rays; try 5. Their share is stored as the map outlier_share."},
     {.name = "probe", .kind = CLI_REAL, .value = "PX", .least = 0, .preset = "0",
      .help = "Let no map be sharper than a Gaussian probe of standard deviation PX scan positions."},
     {.name = "smooth", .kind = CLI_REAL, .value = "L", .least = 0, .preset = "0",
@@ -85,6 +88,7 @@ static um_status read_options(cli *c, nmf_job *job)
     o->orthogonal = cli_real(c, "orthogonal");
     o->relevance = cli_given(c, "ard");
     o->probe_px = cli_real(c, "probe");
+    o->robust = cli_real(c, "robust");
     o->dips = cli_real(c, "dips");
     o->smooth = cli_real(c, "smooth");
     o->fixed_file = cli_given(c, "fixed") ? cli_text(c, "fixed") : NULL;
@@ -156,7 +160,7 @@ static bool is_checkpoint(cli *c, const char *path)
 static bool is_variant(const um_nmf_options *o)
 {
     return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
-           o->smooth > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+           o->smooth > 0 || o->robust > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
 /* Names of report and checkpoint beside the first result, and whether all can be written. */

@@ -119,6 +119,8 @@ struct um_nmf_options {
     double smooth;          /* squared differences of loadings between neighbouring positions */
     double dips;            /* log det of the cosines between patterns: they may share reflections (minimum volume,
                                Fu et al. 2019); relative to the curvature of the fit */
+    double robust;          /* counts by which an entry exceeds the model by more than so many times its noise (and so
+                               many counts) are taken for outliers; the model's array outlier_share (ny, nx) */
     double probe_px;        /* loadings are non-negative maps behind a Gaussian probe of this standard deviation */
     const char *fixed_file; /* patterns (f, ky, kx) as prepared that are held; k counts them; or NULL */
     const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
@@ -170,6 +172,7 @@ typedef struct um_nmf_result {
                                 NaN with UM_LOSS_KL */
     double remaining;        /* estimate of the relative decrease that more passes would bring, or NaN */
     um_sums *sums;           /* when the options had none; the caller may take them (and set NULL) */
+    double *outlier_share;   /* of the counts of each position (ny*nx), with options.robust, or NULL */
     double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
     um_stop stop;            /* what was to end the fit: UM_STOP_FLOOR or UM_STOP_TOLERANCE */
     const char *stopped;     /* why it ended, in words */

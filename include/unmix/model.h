@@ -45,7 +45,8 @@ UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const ui
  *   residual_map (ny, nx) relative rms residual of each pattern,
  *   residual_map_expected (ny, nx) what counting noise alone would give, residual_map_weighted (ny, nx)
  *   mean squared residual in units of counting noise (Poisson weights only), residual_pattern (ky, kx)
- *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx).
+ *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx),
+ *   outlier_share (ny, nx) counts that a robust fit takes apart, of those of the position.
  * Names are lower case letters, digits and '_'. Setting copies and replaces (an empty array is not kept);
  * getting returns NULL when absent. */
 UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, int ndim,

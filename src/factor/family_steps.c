@@ -59,6 +59,8 @@ static void solve_rows(void *user, const int64_t *position, size_t rows, const d
             w[c * UM_GROUP_ROWS + r] = (double)state->w[p * k + c] * state->scale[c];
             less[c * UM_GROUP_ROWS + r] =
                 f->scaled->u[p] > 0 ? a[c * UM_GROUP_ROWS + r] - f->lasso[c] : 0;
+            less[c * UM_GROUP_ROWS + r] -=
+                f->outlier_a != NULL ? (double)f->outlier_a[p * k + c] : 0;
         }
     }
     f->scaled->kernels->hals(k, rows, UM_GROUP_ROWS, f->g_h, less, w, ROW_SWEEPS, SWEEP_STOP);
@@ -155,7 +157,9 @@ um_status um_family_solve(um_family *f, um_residual *residual)
         um_residual_begin(residual);
         pass.after = (um_companion){&um_residual_visitor, residual};
     }
+    f->outlier_a = f->robust != NULL ? um_robust_begin(f->robust, &pass) : NULL;
     UM_TRY(um_exact_pass_run(&pass, stage));
+    f->outlier_squares = f->robust != NULL ? um_robust_end(f->robust, f->b) : 0;
     f->visits++;
     f->solves++;
     for (size_t c = 0; c < k; c++) {
@@ -182,7 +186,7 @@ double um_family_objective(const um_family *f)
 {
     const um_nmf_options *o = f->options;
     size_t k = f->state->k;
-    double total = 0.5 * f->squares;
+    double total = 0.5 * (f->squares - f->outlier_squares);
     if (f->volume > 0) {
         total += 0.5 * f->volume * um_family_volume(f, NULL);
     }

@@ -210,5 +210,6 @@ void um_nmf_result_free(um_nmf_result *result)
     um_model_free(result->model);
     um_sums_free(result->sums);
     free(result->virtual_map);
+    free(result->outlier_share);
     free(result);
 }

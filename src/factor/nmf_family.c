@@ -13,13 +13,13 @@ static const double ROUNDING = 1e-9;
 bool um_family_wanted(const um_nmf_options *o)
 {
     return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
-           o->smooth > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+           o->smooth > 0 || o->dips > 0 || o->robust > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
 um_status um_family_check(um_context *ctx, const um_nmf_options *o)
 {
     const double strengths[] = {o->sparse_loadings, o->sparse_patterns, o->orthogonal, o->smooth,
-                                o->dips, o->probe_px};
+                                o->dips, o->robust, o->probe_px};
     for (size_t i = 0; i < sizeof strengths / sizeof strengths[0]; i++) {
         if (!(strengths[i] >= 0 && strengths[i] <= 1e6)) {
             return um_fail(ctx, UM_ERROR_ARGUMENT,
@@ -37,8 +37,11 @@ um_status um_family_check(um_context *ctx, const um_nmf_options *o)
     if (o->probe_px > 0 && o->smooth > 0) {
         return um_fail(ctx, UM_ERROR_ARGUMENT, "--probe and --smooth exclude each other");
     }
-    if ((o->probe_px > 0 || o->smooth > 0) && o->orthogonal > 0) {
-        return um_fail(ctx, UM_ERROR_ARGUMENT, "--orthogonal excludes --probe and --smooth");
+    if ((o->probe_px > 0 || o->smooth > 0) && (o->orthogonal > 0 || o->robust > 0)) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT, "--probe and --smooth exclude --orthogonal and --robust");
+    }
+    if (o->robust > 0 && o->relevance) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT, "--robust and --ard exclude each other");
     }
     if (o->fixed_file != NULL && o->relevance) {
         return um_fail(ctx, UM_ERROR_ARGUMENT, "--ard may remove components: leave out --fixed");
@@ -61,6 +64,7 @@ size_t um_family_bytes(const um_nmf_options *o, size_t n, size_t m, size_t k)
         return 0;
     }
     size_t bytes = (2 * k + 1) * m * sizeof(double);
+    bytes += o->robust > 0 ? um_robust_bytes(n, m, k) : 0;
     bytes += couples_positions(o) ? n * k * sizeof(float) : 0;
     return bytes + (o->probe_px > 0 ? um_probe_bytes(n, k) : 0);
 }
@@ -77,6 +81,13 @@ static um_status family_create(um_scaled *s, const um_nmf_options *options, um_n
     }
     if (options->probe_px > 0) {
         UM_TRY(um_probe_create(s, k, options->probe_px, &f->probe));
+    }
+    if (options->robust > 0) {
+        UM_TRY(um_robust_create(f, options->robust, &f->robust));
+        f->outlier_share = calloc(s->n, sizeof *f->outlier_share);
+        if (f->outlier_share == NULL) {
+            return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a map");
+        }
     }
     f->fixed = calloc(k, sizeof *f->fixed);
     f->lasso = calloc(k, sizeof *f->lasso);
@@ -100,6 +111,8 @@ static void family_free(um_family *f)
     um_buffer_free(ctx, f->h64);
     um_buffer_free(ctx, f->a);
     um_probe_free(ctx, f->probe);
+    um_robust_free(ctx, f->robust);
+    free(f->outlier_share);
     free(f->fixed);
     free(f->lasso);
     free(f->w_sum);
@@ -207,6 +220,8 @@ um_status um_nmf_family_passes(um_scaled *s, const um_nmf_options *options, um_n
         r->removed = (int64_t)(before - state->k);
         r->fit_cost = residual->weighted / plain - 1;
         state->kkt = NAN;
+        r->outlier_share = f.outlier_share;
+        f.outlier_share = NULL;
     }
     family_free(&f);
     return status;

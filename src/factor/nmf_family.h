@@ -2,6 +2,7 @@
  *
  *   F = |X' - WH|^2 / 2 + sum_c [ L_w |w_c|_1 |h_c|_2 + L_h |h_c|_1 |w_c|_2 + L_s S(w_c) |h_c|_2^2 / 2 ]
  *       + L_o sum_(c<d) <w_c, w_d> |h_c|_2 |h_d|_2 + sigma^2 N sum_c log(|w_c|_1 |h_c|_2)
+ *       + L_r sum(E), with X' - E for X' and E >= 0
  *       + L_d / 2 log det of the cosines between the rows of H
  *
  * over W, H >= 0, with rows of H held where they are given, and W = P Z, Z >= 0, behind a probe P. Every term keeps
@@ -14,6 +15,7 @@
 #include "factor_internal.h"
 
 typedef struct um_probe um_probe;
+typedef struct um_robust um_robust;
 
 typedef struct um_family {
     um_scaled *scaled;
@@ -30,6 +32,10 @@ typedef struct um_family {
     double *h64;       /* k x m */
     float *a;          /* n x k, where positions are coupled, or NULL */
     um_probe *probe;   /* or NULL */
+    um_robust *robust; /* or NULL */
+    const float *outlier_a; /* n x k: what outliers add to X'H', or NULL */
+    double *outlier_share;  /* n: of the counts of a position; malloc'ed, or NULL */
+    double outlier_squares;
     double volume;     /* L_d: options->dips times the mean of |w_c|^2 of the plain fit */
     double *g_move;    /* k x k: W'W with the terms that are quadratic in H */
     double *work;      /* 2 k x k */
@@ -56,6 +62,14 @@ double um_family_volume(const um_family *f, double *inverse);
 um_status um_family_fix(um_family *f);
 /* Removes empty components and joins those that are alike; how many are gone. */
 size_t um_family_prune(um_family *f);
+
+um_status um_robust_create(um_family *f, double limit, um_robust **out);
+/* Puts itself before and after the pass; E H' as it will be when rows are solved. After it W'E is taken off b, and |E|^2
+ * told. */
+const float *um_robust_begin(um_robust *robust, um_exact_pass *pass);
+double um_robust_end(const um_robust *robust, double *b);
+void um_robust_free(um_context *ctx, um_robust *robust);
+size_t um_robust_bytes(size_t n, size_t m, size_t k);
 
 um_status um_probe_create(um_scaled *scaled, size_t k, double sigma_px, um_probe **out);
 /* Moves W = P Z down 1/2 tr(W G W') - <A, W> + L sum(W); W in the scaled space. */

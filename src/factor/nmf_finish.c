@@ -173,5 +173,10 @@ um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_stat
     free(rank);
     UM_TRY(status);
     UM_TRY(um_model_add_spectrum(s, subspace, r->model));
+    if (r->outlier_share != NULL) {
+        const um_shape shape = um_matrix_get_info(s->matrix)->shape;
+        const int64_t map[2] = {shape.ny, shape.nx};
+        UM_TRY(um_model_set_array(r->model, "outlier_share", 2, map, r->outlier_share));
+    }
     return store_errors(s, state, residual, r);
 }

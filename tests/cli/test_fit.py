@@ -97,7 +97,7 @@ def test_the_poisson_likelihood(unmix, scan, mixture, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["--sparse-loadings", 1, "--sparse-patterns", 1], ["--orthogonal", 0.05, "--dips", 0.01],
-                                   ["--ard", "-k", 5], ["--probe", 0.8, "--sparse-loadings", 0.5], ["--smooth", 0.1],
+                                   ["--ard", "-k", 5], ["--probe", 0.8, "--sparse-loadings", 0.5], ["--smooth", 0.1], ["--robust", 4],
                                    ["--fixed", "known.npy"]], ids=lambda words: str(words[0]).strip("-"))
 def test_variants_tell_their_price_with_the_same_bits(unmix, scan, mixture, tmp_path, words):
     np.save(tmp_path / "known.npy", mixture[0, 0].astype("f4"))

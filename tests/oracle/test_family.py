@@ -194,3 +194,25 @@ def test_patterns_that_may_share_reflections(unmix, scan, tmp_path):
     assert objective(w, h) == pytest.approx(steps[-1], rel=1e-5)
     assert objective(w, h) < objective(plain_w, plain)
     assert numpy.linalg.det(h @ h.T) < 0.95 * numpy.linalg.det(plain @ plain.T)
+
+
+def test_outliers_are_kept_apart(unmix, scan, tmp_path):
+    """Cosmic rays in a few patterns: the fit is that of the scan without them, and their share is told."""
+    folder, x, _ = scan
+    rng = numpy.random.default_rng(8)
+    struck = x.copy()
+    rows, pixels = rng.choice(252, 60, replace=False), rng.choice(156, 60)
+    struck[rows, pixels] += 400
+    numpy.save(tmp_path / "struck.npy", struck.astype("u2").reshape(14, 18, 12, 13))
+    clean = product_of(unmix, scan, tmp_path)
+    off = {}
+    for name, options in (("plain", []), ("robust", ["--robust", 40])):
+        unmix("nmf", tmp_path / "struck.npy", "-k", 3, "--weights", "none", "--tolerance", 1e-7, *options, "-o",
+              tmp_path / f"{name}.npz", "--no-report")
+        off[name] = numpy.linalg.norm(product(tmp_path / f"{name}.npz") - clean) / numpy.linalg.norm(clean)
+    assert off["robust"] < 0.2 * off["plain"], off
+    with numpy.load(tmp_path / "robust.npz") as file:
+        w, h, share = file["loadings"].astype(float), file["factors"].astype(float), file["outlier_share"].ravel()
+    excess = numpy.maximum(0, struck - w @ h.T - 40).sum(1) / struck.sum(1)
+    assert share == pytest.approx(excess, abs=1e-5)
+    assert share[rows].min() > 0.06 and numpy.delete(share, rows).max() < 0.03
