@@ -118,7 +118,7 @@ def test_variants_that_do_not_go_together(unmix, scan, tmp_path):
                         (["--probe", 1, "--orthogonal", 1], "exclude"), (["--dips", 1, "--resume"], "resumed"),
                         (["--fixed", tmp_path / "small.npy"], "patterns"),
                         (["--fixed", tmp_path / "small.npy", "--ard"], "--fixed")):
-        done = unmix.run("nmf", scan, "-k", 3, "-o", tmp_path / "r.npz", "--no-report", *words)
+        done = unmix.run("nmf", scan, "-k", 3, "-o", tmp_path / "r.npz", "--no-report", "--quiet", *words)
         assert done.returncode in (1, 2) and word in done.stderr, (words, done.stderr)
         assert len(done.stderr.strip().splitlines()) == 1
         assert not (tmp_path / "r.npz").exists()
