@@ -7,6 +7,7 @@
 #include "unmix/choose.h"
 #include "unmix/cluster.h"
 #include "unmix/crystal.h"
+#include "unmix/evidence.h"
 #include "unmix/factor.h"
 #include "unmix/image.h"
 #include "unmix/instrument.h"
