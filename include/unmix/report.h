@@ -3,6 +3,7 @@
 #define UNMIX_REPORT_H
 
 #include "unmix/choose.h"
+#include "unmix/evidence.h"
 #include "unmix/model.h"
 #include "unmix/verify.h"
 
@@ -13,6 +14,7 @@ extern "C" {
 typedef struct um_report_options {
     const char *title;       /* NULL = from the input's name */
     const um_score *score;   /* against a truth, may be NULL */
+    const um_evidence *evidence; /* cards of the components, tests of the residual; may be NULL */
     const char *const *notes; /* lines shown at the top, may be NULL */
     int note_count;
     bool overwrite;
