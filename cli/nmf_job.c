@@ -75,10 +75,7 @@ static um_status forecast(nmf_job *job)
     size_t peak = 0;
     um_status status = um_nmf_forecast(job->scan.matrix, &job->options, &peak);
     if (status == UM_OK) {
-        char text[32];
         job->planned_bytes = cli_forecast_resident(job->c, peak);
-        cli_note(job->c, "peak memory will be about %s",
-                 cli_bytes_text((double)job->planned_bytes, text));
     }
     return status;
 }
@@ -156,6 +153,10 @@ um_status nmf_job_fit(nmf_job *job)
     }
     if (status == UM_OK) {
         status = forecast(job);
+    }
+    if (status == UM_OK && c->verbose) {
+        char text[32];
+        cli_note(c, "peak memory will be about %s", cli_bytes_text((double)job->planned_bytes, text));
     }
     uint64_t seed = um_context_seed(c->ctx);
     for (int i = 0; i < job->runs && status == UM_OK; i++) {

@@ -285,7 +285,7 @@ void um_gram(const float *h, size_t k, size_t ld, double *g);
 
 /* Refuses a k that no scan of this shape can have, before its memory is asked for. */
 um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most);
-/* Refuses what the budget does not do for, and leaves the rest of it to patterns. */
+/* Refuses a k that cannot be and what the budget does not do for, and leaves the rest of it to patterns. */
 um_status um_svd_reserve(um_matrix *matrix, const um_svd_options *options);
 um_status um_nmf_reserve(um_matrix *matrix, const um_nmf_options *options);
 

@@ -179,7 +179,6 @@ um_status um_nmf(um_matrix *matrix, const um_nmf_options *options, um_nmf_result
     *out = NULL;
     double start = um_seconds();
     UM_TRY(um_family_check(ctx, options));
-    UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
     UM_TRY(um_nmf_reserve(matrix, options));
     um_nmf_result *r = calloc(1, sizeof *r);
     if (r == NULL) {

@@ -189,6 +189,7 @@ static size_t beside_others(const um_matrix *matrix, size_t bytes)
 
 um_status um_svd_reserve(um_matrix *matrix, const um_svd_options *options)
 {
+    UM_TRY(um_require_k(matrix, options->k, INT64_MAX));
     size_t own = um_svd_plan(matrix, options);
     UM_TRY(um_budget_require(um_matrix_get_context(matrix), own, "the singular values"));
     return um_matrix_keep(matrix, own);
@@ -196,6 +197,7 @@ um_status um_svd_reserve(um_matrix *matrix, const um_svd_options *options)
 
 um_status um_nmf_reserve(um_matrix *matrix, const um_nmf_options *options)
 {
+    UM_TRY(um_require_k(matrix, options->k, UM_HALS_LARGEST));
     size_t own = um_nmf_plan(matrix, options);
     UM_TRY(um_budget_require(um_matrix_get_context(matrix), own, "the factorisation"));
     return um_matrix_keep(matrix, own);

@@ -167,7 +167,6 @@ um_status um_svd(um_matrix *matrix, const um_svd_options *options, um_svd_result
     um_context *ctx = um_matrix_get_context(matrix);
     *out = NULL;
     double start = um_seconds();
-    UM_TRY(um_require_k(matrix, options->k, INT64_MAX));
     UM_TRY(um_svd_reserve(matrix, options));
     um_svd_result *r = calloc(1, sizeof *r);
     if (r == NULL) {
