@@ -37,13 +37,13 @@ static um_status apply_recipe(um_recipe *recipe, const char *text)
     return status;
 }
 
-static um_status read_worst(cli *c, um_model *model, um_evidence *evidence, bool *read)
+static um_status read_scan(cli *c, um_model *model, um_evidence *evidence, bool *read)
 {
     json_t *provenance = cli_json_object(um_model_provenance(model));
     const char *found = json_string_value(json_object_get(json_object_get(provenance, "input"), "path"));
     const char *recipe = json_string_value(json_object_get(provenance, "recipe"));
     const char *path = c->operands > 1 ? c->operand[1] : found;
-    bool wanted = !cli_given(c, "no-scan") && path != NULL && evidence->worst_count > 0;
+    bool wanted = !cli_given(c, "no-scan") && path != NULL;
     um_status status = UM_OK;
     *read = false;
     if (wanted && (c->operands > 1 || access(path, R_OK) == 0)) {
@@ -54,10 +54,10 @@ static um_status read_worst(cli *c, um_model *model, um_evidence *evidence, bool
             status = apply_recipe(scan.recipe, recipe);
         }
         status = status == UM_OK ? cli_scan_bind(c, &scan) : status;
-        status = status == UM_OK ? um_evidence_read_worst(c->ctx, model, scan.matrix, evidence) : status;
+        status = status == UM_OK ? um_evidence_read(c->ctx, model, scan.matrix, evidence) : status;
         *read = status == UM_OK;
         if (status != UM_OK && status != UM_CANCELLED && c->operands < 2) {
-            cli_warn(c, "the worst positions are shown without their patterns: %s", um_context_message(c->ctx));
+            cli_warn(c, "the scan is left out: %s", um_context_message(c->ctx));
             status = UM_OK;
         }
         cli_scan_close(&scan);
@@ -91,7 +91,10 @@ static json_t *fit_json(const um_evidence *e)
                                                (json_int_t)w->x, "residual", cli_json_real(w->residual), "expected",
                                                cli_json_real(w->expected), "sigmas", cli_json_real(w->sigmas)));
     }
-    return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "positions_beyond_noise",
+    return json_pack("{s:o, s:o, s:f, s:o, s:o, s:o, s:b, s:o, s:o}", "row_correlation",
+                     cli_json_real(e->row_correlation), "afterglow_reason",
+                     e->afterglow > 0 ? json_string(e->afterglow_reason) : json_null(), "afterglow",
+                     e->afterglow, "positions_beyond_noise",
                      cli_json_real(e->positions_beyond_noise), "pixels_beyond_noise",
                      cli_json_real(e->pixels_beyond_noise), "dispersion", cli_json_real(e->dispersion), "unmodelled",
                      (int)e->unmodelled, "unmodelled_reason",
@@ -143,6 +146,9 @@ static void say_components(cli *c, const um_evidence *e)
 
 static void say_fit(cli *c, const um_evidence *e)
 {
+    if (e->afterglow > 0) {
+        cli_say(c, "afterglow: %s", e->afterglow_reason);
+    }
     if (!isfinite(e->positions_beyond_noise)) {
         cli_say(c, "the result has no weighted residual map (no Poisson weights): its residual is not tested");
         return;
@@ -188,7 +194,7 @@ static um_status verify(cli *c, const char *page)
     json_t *files = json_array();
     um_status status = cli_model_load(c, c->operand[0], &model);
     status = status == UM_OK ? um_evidence_make(c->ctx, model, &evidence) : status;
-    status = status == UM_OK && page != NULL ? read_worst(c, model, evidence, &read) : status;
+    status = status == UM_OK ? read_scan(c, model, evidence, &read) : status;
     status = status == UM_OK ? write_page(c, model, evidence, page, files) : status;
     status = status == UM_OK ? save(c, model, evidence, files) : status;
     if (status == UM_OK && c->json) {
@@ -236,9 +242,9 @@ const cli_command cli_command_verify = {
         "pattern twice, one crystal split in two by bending, a moved copy, the detector's afterglow, hot pixels, background, "
         "a film, thickness. For the whole fit: the positions and pixels whose residual exceeds counting noise, at a false "
         "discovery rate of 1 %, and whether something is not in the model.\n\n"
-        "The scan is not needed. Where it lies at the path that RESULT names, or is given, the page shows the ten worst "
-        "positions as measured and as modelled, which takes one read; --no-scan leaves that out. Preparation options are "
-        "those that RESULT was made with unless some are given.\n\n"
+        "The scan is not needed. Where it lies at the path that RESULT names, or is given, one read shows the ten worst "
+        "positions as measured and as modelled, and finds afterglow by the noise of neighbours; --no-scan leaves that out. "
+        "Preparation options are those that RESULT was made with unless some are given.\n\n"
         "Errors are those of counting noise alone: that several factorisations may fit alike is not in them.",
     .examples = "unmix verify result.hspy # cards, and the page result-verify.html\n"
                 "unmix verify result.hspy --no-page --json # for scripts\n"

@@ -153,6 +153,7 @@ FAULTS = {"clean": clean, "duplicate": duplicate, "split": split, "afterglow": a
 
 def flags(evidence):
     found = {s["kind"] for c in evidence["components"] for s in c["suspicions"] if s["fault"]}
+    found |= {"afterglow"} if evidence["fit"]["afterglow"] > 0 else set()
     return found | ({"unmodelled"} if evidence["fit"]["unmodelled"] else set())
 
 

@@ -22,7 +22,7 @@ extern "C" {
     X(UM_SUSPECT_DUPLICATE, "duplicate", true)   /* pattern is that of another within its errors */ \
     X(UM_SUSPECT_SPLIT, "split", true)           /* the same reflections, other intensities */      \
     X(UM_SUSPECT_SHIFTED, "shifted", true)       /* pattern is a moved copy of another */           \
-    X(UM_SUSPECT_AFTERGLOW, "afterglow", true)   /* map trails along the fast scan direction */     \
+    X(UM_SUSPECT_AFTERGLOW, "afterglow", true)   /* another, one position later in the row */        \
     X(UM_SUSPECT_HOT_PIXEL, "hot_pixel", true)   /* single pixels far above what is around them */  \
     X(UM_SUSPECT_BACKGROUND, "background", false) /* smooth pattern, there everywhere */             \
     X(UM_SUSPECT_FILM, "film", false)            /* rings */                                        \
@@ -83,6 +83,10 @@ typedef struct um_evidence {
     double dispersion; /* median squared residual by that of counting noise: 1 for counts, the gain otherwise */
     bool unmodelled;         /* a place stands out: a phase may be missing */
     char unmodelled_reason[240];
+    /* Of the scan, by um_evidence_read(); NaN and 0 before. The correlation of residuals of neighbours in a row; the
+     * part of a signal that the detector shows once more at the next position, 0 = not found. */
+    double row_correlation, afterglow;
+    char afterglow_reason[240];
     um_worst worst[UM_WORST];
     int64_t worst_count;
 } um_evidence;
@@ -93,11 +97,10 @@ typedef struct um_evidence {
  * Errors: UM_ERROR_VALUE for signed factors. */
 UM_CHECK UM_API um_status um_evidence_make(um_context *ctx, um_model *model, um_evidence **out);
 UM_API void um_evidence_free(um_evidence *evidence);
-/* Fills worst[].measured and .model from the matrix that the model was made of: one read. */
-UM_CHECK UM_API um_status um_evidence_read_worst(um_context *ctx, um_model *model, um_matrix *matrix,
-                                                 um_evidence *evidence);
-/* Adds the arrays loading_error, fraction_low, fraction_high (ny, nx, k), pattern_error (k, ky, kx),
- * residual_sigmas (ny, nx) and residual_pattern_sigmas (ky, kx) to the model. */
+/* Fills worst[].measured and .model, row_correlation and afterglow from the matrix that the model was made of: one
+ * read, N M k operations, 12 bytes a pixel and worker. */
+UM_CHECK UM_API um_status um_evidence_read(um_context *ctx, um_model *model, um_matrix *matrix,
+                                           um_evidence *evidence);
 UM_CHECK UM_API um_status um_evidence_store(const um_evidence *evidence, um_model *model);
 UM_API const char *um_suspicion_word(um_suspicion_kind kind);
 UM_API bool um_suspicion_is_fault(um_suspicion_kind kind);

@@ -123,6 +123,11 @@ static um_status put_worst(um_html *html, const um_facts *f)
 static um_status put_fit(um_html *html, const um_facts *f)
 {
     const um_evidence *e = f->options->evidence;
+    if (e->afterglow > 0) {
+        um_html_put(html, "<p>");
+        um_html_say(html, "Afterglow: %s.", e->afterglow_reason);
+        um_html_put(html, "</p>\n");
+    }
     if (!isfinite(e->positions_beyond_noise)) {
         um_html_put(html, "<p>The result has no weighted residual map: its residual is not tested.</p>\n");
         return UM_OK;

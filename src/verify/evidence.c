@@ -221,6 +221,7 @@ static um_status create(um_context *ctx, um_model *model, um_evidence **out)
     e->k = um_model_k(model);
     e->positions = s.ny * s.nx;
     e->pixels = s.ky * s.kx;
+    e->row_correlation = NAN;
     e->weighted = um_model_array(model, "residual_map_weighted") != NULL;
     size_t n = (size_t)e->positions;
     size_t m = (size_t)e->pixels;

@@ -6,7 +6,7 @@
 
 /* ---- hot pixels --------------------------------------------------------------------------------- */
 
-enum { LEAST_EDGES = 8 };
+enum { BEAM = 6 /* px around it are left out of rings */ };
 static const double SPIKE = 4, CERTAIN = 8;
 
 static double largest_neighbour(const um_inquiry *q, int64_t c, int64_t j, double *error)
@@ -51,71 +51,6 @@ static um_status look_for_spikes(um_inquiry *q, int64_t c)
                       "of the pattern: hot pixels; repair with --hot-pixels 10 or mask them",
                       (long long)spikes, SPIKE, (long long)(worst / q->shape.kx), (long long)(worst % q->shape.kx),
                       100 * um_h(q, c, worst) / q->pattern_sum[c]);
-}
-
-/* ---- afterglow ---------------------------------------------------------------------------------- */
-
-typedef struct edges {
-    double sum[2], squares[2]; /* shares in the middle of an edge: after the component, before it */
-    int64_t count[2];
-} edges;
-
-static void add_edge(edges *e, double before, double middle, double after)
-{
-    int side = before >= 0.7 && after <= 0.2 ? 0 : after >= 0.7 && before <= 0.2 ? 1 : -1;
-    if (side >= 0) {
-        e->sum[side] += middle;
-        e->squares[side] += middle * middle;
-        e->count[side]++;
-    }
-}
-
-/* Mean share behind the component less that in front of it, and its standard error. */
-static double trailing(const edges *e, double *error)
-{
-    double mean[2];
-    *error = 0;
-    for (int i = 0; i < 2; i++) {
-        double n = (double)e->count[i];
-        if (e->count[i] < LEAST_EDGES) {
-            return NAN;
-        }
-        mean[i] = e->sum[i] / n;
-        *error += (e->squares[i] / n - mean[i] * mean[i]) / n;
-    }
-    *error = sqrt(fmax(*error, 1e-12));
-    return mean[0] - mean[1];
-}
-
-static edges edges_along(const um_inquiry *q, int64_t c, int64_t step_y, int64_t step_x)
-{
-    edges e = {0};
-    int64_t nx = q->shape.nx;
-    for (int64_t y = step_y; y + step_y < q->shape.ny; y++) {
-        for (int64_t x = step_x; x + step_x < nx; x++) {
-            int64_t p = y * nx + x;
-            int64_t step = step_y * nx + step_x;
-            add_edge(&e, um_share(q, p - step, c), um_share(q, p, c), um_share(q, p + step, c));
-        }
-    }
-    return e;
-}
-
-static um_status look_for_trails(um_inquiry *q, int64_t c)
-{
-    double error_x = 0;
-    double error_y = 0;
-    edges along_x = edges_along(q, c, 0, 1);
-    edges along_y = edges_along(q, c, 1, 0);
-    double x = trailing(&along_x, &error_x);
-    double y = trailing(&along_y, &error_y);
-    if (!(x > 0.03 && x > 4 * error_x) || fabs(y) > 0.5 * x) {
-        return UM_OK;
-    }
-    return um_suspect(q, UM_SUSPECT_AFTERGLOW, c, -1,
-                      "at its edges its share is %.2g (± %.1g) larger just after it in the row than just before it: the "
-                      "detector still shows the last position",
-                      x, error_x);
 }
 
 /* ---- background, film --------------------------------------------------------------------------- */
@@ -168,7 +103,9 @@ static um_status radial_part(um_inquiry *q, int64_t c, double *part, int64_t *ri
         double u = (double)(j % q->shape.kx) - q->center[1];
         int64_t r = (int64_t)(sqrt(v * v + u * u) + 0.5);
         double error = q->out->pattern_error[c * q->m + j];
-        if (q->contrast[j] > 0 && r < bins && isfinite(error)) {
+        bool beam = llabs(j / q->shape.kx - q->beam / q->shape.kx) <= BEAM &&
+                    llabs(j % q->shape.kx - q->beam % q->shape.kx) <= BEAM;
+        if (q->contrast[j] > 0 && !beam && r < bins && isfinite(error)) {
             double value = um_h(q, c, j) * sqrt(q->contrast[j]);
             double square = value * value - error * error * q->contrast[j];
             sum[r] += value;
@@ -266,7 +203,6 @@ um_status um_suspect_singles(um_inquiry *q)
     for (int64_t c = 0; c < q->k; c++) {
         UM_TRY(um_check_cancel(q->ctx));
         UM_TRY(look_for_spikes(q, c));
-        UM_TRY(look_for_trails(q, c));
         UM_TRY(look_for_no_crystal(q, c));
         UM_TRY(look_at_signal(q, c));
     }
