@@ -16,8 +16,8 @@ static const cli_option options[] = {
     {.name = "quick", .kind = CLI_SWITCH, .help = "Only tiny scans, one repetition: seconds instead of minutes."},
     {.name = "large", .kind = CLI_SWITCH,
      .help = "Also a scan of 1,100,000 patterns of 144x144 pixels, 22.8 GB in DIR; kernels on 49,152 patterns."},
-    {.name = "only", .kind = CLI_CHOICE, .value = "kernels|stages|decode|scans|scaling|peers",
-     .help = "One part beside the limits of the machine."},
+    {.name = "only", .kind = CLI_CHOICE, .value = "kernels|stages|decode|scans|large|scaling|peers",
+     .help = "One part beside the limits of the machine; large: the scan of --large alone."},
     {.name = "scaling", .kind = CLI_SWITCH,
      .help = "Also how time grows with positions, components and pixels, and with one thread; minutes."},
     {.name = "peers", .kind = CLI_FILE, .value = "PYTHON",
@@ -52,6 +52,7 @@ static um_status measure(bench *b)
 {
     cli *c = b->c;
     const bench_scan small = {"small", 64, 64, 96, 96, UM_U8, 2000.0, NULL};
+    const bench_scan large = {"large", 1100, 1000, 144, 144, UM_U8, 2000.0, NULL};
     const bench_scan tiny = {"tiny", 24, 24, 40, 40, UM_U8, 400.0, NULL};
     bench_scan medium = {"medium", 256, 256, 128, 128, UM_U8, 2000.0, NULL};
     medium = b->quick ? tiny : medium;
@@ -70,8 +71,12 @@ static um_status measure(bench *b)
         status = bench_decode(b, &scan);
     }
     if (status == UM_OK && wanted(c, "scans", true)) {
-        bench_scan scans[] = {medium, small, {"large", 1100, 1000, 144, 144, UM_U8, 2000.0, NULL}};
+        bench_scan scans[] = {medium, small, large};
         status = bench_scans(b, scans, cli_given(c, "large") ? 3 : b->quick ? 1 : 2);
+    }
+    if (status == UM_OK && wanted(c, "large", false)) {
+        bench_scan scan = large;
+        status = bench_scans(b, &scan, 1);
     }
     if (status == UM_OK && wanted(c, "scaling", cli_given(c, "scaling"))) {
         status = bench_scaling(b);

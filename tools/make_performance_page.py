@@ -26,6 +26,10 @@ def size(count):
         count /= 1000
 
 
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
 def percent(fraction):
     return f"{100 * fraction:.0f} %"
 
@@ -96,10 +100,10 @@ def curves(sweeps):
                  path([(start, y[-1] - (high - start)), (high, y[-1])], "#b03a2e", 'stroke-dasharray="4 3"'),
                  path(zip(x, y1), "#95b8cc"), path(zip(x, y), "#2a6f97"),
                  text(left, top - 10, f"{sweep['over']}: slope {sweep['slope']:.2f}"),
-                 text(left, top + side + 18, f"{10 ** low:.3g}", "middle"),
-                 text(left + side, top + side + 18, f"{10 ** high:.3g}", "middle"),
-                 text(left - 6, top + 10, f"{10 ** ceiling:.2g} s", "end"),
-                 text(left - 6, top + side, f"{10 ** bottom:.2g} s", "end")]
+                 text(left, top + side + 18, number(10 ** low), "middle"),
+                 text(left + side, top + side + 18, number(10 ** high), "middle"),
+                 text(left - 6, top + 10, number(10 ** ceiling) + " s", "end"),
+                 text(left - 6, top + side, number(10 ** bottom) + " s", "end")]
     words = "dark: all threads, light: one thread, dashed: proportional"
     body.append(text(gap, 30 + side + 40, words))
     return svg(gap + len(sweeps) * (side + gap), 30 + side + 56, body)
@@ -120,7 +124,7 @@ def machine_part(report):
 def kernels_part(report, folder):
     rows = report["kernels"]
     limit = rows[0]["limit_GFLOPS"]
-    plot = [(f"{r['name']}, {r['dtype']}, k = {r['k']}", r["GFLOPS"], percent(r["GFLOPS"] / r["limit_GFLOPS"])) for r in rows
+    plot = [(f"{r['dtype']}, k = {r['k']}, {percent(r['density'])} filled", r["GFLOPS"], percent(r["GFLOPS"] / r["limit_GFLOPS"])) for r in rows
             if r["name"] == "exact pass"]
     (folder / "kernels.svg").write_text(bars(plot, [(limit, "f32 multiply-add peak")], "GFLOP/s"))
 
@@ -130,7 +134,8 @@ def kernels_part(report, folder):
         return f"{r['times_dense']:.2f} x the dense pass" if "times_dense" in r else ""
 
     return ("One visit of every pattern that multiplies by the components, solves for the loadings and adds up the sums for "
-            f"the next components, on {rows[0]['patterns']:,} patterns of {rows[0]['pixels']:,} pixels in memory.\n\n"
+            f"the next components, on {rows[0]['patterns']:,} patterns of {rows[0]['pixels']:,} pixels in memory. "
+            "Operations are counted as 4 per value and component; variants that multiply integers may exceed the f32 peak.\n\n"
             "![Exact pass against the multiply-add peak](performance/kernels.svg)\n\n" +
             table(("kernel", "type", "k", "density", "GB/s", "of memory read", "GFLOP/s", "of f32 peak", "bound by", ""),
                   [(r["name"], r["dtype"], r["k"], f"{r['density']:.3f}", f"{r['GBps']:.2f}",
