@@ -214,6 +214,18 @@ TITLES = {"kernels": "The inner loop", "stages": "Stages", "decode": "Compressed
           "scaling": "How time grows", "peers": "Other programs"}
 
 
+def command(part, report):
+    """As it was given, so far as the report tells."""
+    words = COMMANDS[part]
+    if part == "kernels" and report["kernels"][0]["patterns"] < 49152:
+        words = words.replace(" --large", "")
+    if part == "scans" and not any(scan["name"] == "large" for scan in report["scans"]):
+        words = words.replace(" --large", "")
+    if part == "stages" and report["stage_scan"]["shape"] != [256, 256, 128, 128]:
+        words += " --size {}x{} --pattern-size {}x{}".format(*report["stage_scan"]["shape"])
+    return words
+
+
 def page(reports, notes, folder):
     words = ["# Performance\n\nWritten by `tools/make_performance_page.py` from the output of `unmix bench --json`; not to be "
              "edited. Every figure is of one run on one machine, next to the limit that was measured in the same run. Run it on "
@@ -230,7 +242,7 @@ def page(reports, notes, folder):
         words.append("\n## What falls short\n\n" + notes)
     for part in PARTS:
         if part in found:
-            words.append(f"\n## {TITLES[part]}\n\n`{COMMANDS[part]}`\n\n" + makers[part](found[part], folder))
+            words.append(f"\n## {TITLES[part]}\n\n`{command(part, found[part])}`\n\n" + makers[part](found[part], folder))
     return "".join(words)
 
 
