@@ -127,11 +127,32 @@ um_status cluster_job_points(cluster_job *job)
 
 /* ---- patterns --------------------------------------------------------------------------------------- */
 
+/* Patterns here and twice in the model, maps of distances and membership in the model and as pictures: not
+ * buffers of the budget, but many clusters must not pass it. */
+static um_status check_memory(cluster_job *job)
+{
+    const um_clustering *k = job->clusters;
+    um_shape s = um_model_shape(job->model);
+    double maps = k->membership != NULL ? 2.5 : 1;
+    double bytes = (double)k->n * sizeof(double) *
+                   (3 * (double)(s.ky * s.kx) + maps * (double)(s.ny * s.nx));
+    double needed = bytes + (double)um_context_memory_in_use(job->c->ctx);
+    return needed <= (double)um_context_memory(job->c->ctx)
+               ? UM_OK
+               : cli_fail(job->c, UM_ERROR_BUDGET,
+                          "patterns and maps of %lld clusters need --memory %.0fM: take fewer clusters or parts",
+                          (long long)k->n, ceil(needed / 1e6));
+}
+
 um_status cluster_job_patterns(cluster_job *job)
 {
     um_shape s = um_model_shape(job->model);
     if (job->patterns != NULL) {
         return UM_OK;
+    }
+    um_status status = check_memory(job);
+    if (status != UM_OK) {
+        return status;
     }
     job->patterns = calloc((size_t)(job->clusters->n * s.ky * s.kx) + 1, sizeof(double));
     if (job->patterns == NULL) {
