@@ -179,6 +179,12 @@ static um_status by_parts(const um_features *f, const um_cluster_options *o, int
     while (leaves < parts->n && parts->sizes[leaves] > 0) {
         leaves++;
     }
+    if (o->n > leaves) {
+        um_clustering_free(parts);
+        return um_fail(f->ctx, UM_ERROR_ARGUMENT,
+                       "%lld clusters from %lld parts that stand for %lld points: take more parts, or more points one "
+                       "by one", (long long)o->n, (long long)leaves, (long long)f->count);
+    }
     double *size = calloc((size_t)leaves, sizeof *size);
     int32_t *group = calloc((size_t)leaves, sizeof *group);
     um_status status = size != NULL && group != NULL
