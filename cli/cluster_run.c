@@ -19,8 +19,12 @@ static um_status parse_number(cluster_job *job, int64_t *n)
         char rest = 0;
         if (sscanf(range, "%lld..%lld%c", &low, &high, &rest) != 2 || low < 2 || high < low ||
             high > 1000) {
-            return cli_fail(c, UM_ERROR_ARGUMENT, "--range takes A..B with 2 <= A <= B, not '%s'",
+            return cli_fail(c, UM_ERROR_ARGUMENT, "--range takes A..B with 2 <= A <= B <= 1000, not '%s'",
                             range);
+        }
+        if (low > job->features->count) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "--range %s: there are only %lld positions to cluster", range,
+                            (long long)job->features->count);
         }
         job->low = low;
         job->high = high < job->features->count ? high : job->features->count;

@@ -1,6 +1,8 @@
 /* unmix cluster: classes of scan positions. */
 #include "cluster_job.h"
 
+#include <string.h>
+
 static const cli_option options[] = {
     {.name = "clusters", .letter = 'n', .kind = CLI_TEXT, .value = "N|auto", .preset = "auto",
      .help = "Clusters; auto = the number in --range with the largest silhouette, of gmm with the least BIC."},
@@ -66,6 +68,57 @@ static const cli_option options[] = {
      .help = "Store factors so that HyperSpy can plot them after a lazy load."},
     {0}};
 
+/* ---- options that a method does not look at ------------------------------------------------------- */
+
+#define OF(method) (1U << UM_CLUSTER_##method)
+enum {
+    ALL = (1U << UM_CLUSTER_METHODS) - 1,
+    SOFT = OF(FUZZY) | OF(POSSIBILISTIC) | OF(GUSTAFSON_KESSEL),
+    FROM_KMEANS = OF(KMEANS) | OF(GMM) | SOFT,
+    COUNTED = ALL & ~(OF(HDBSCAN) | OF(ROTATION))
+};
+static const struct {
+    const char *name;
+    unsigned methods;
+    bool for_auto; /* only with -n auto */
+} uses[] = {
+    {"clusters", ALL & ~OF(HDBSCAN), false},
+    {"range", COUNTED, true},
+    {"gap", COUNTED, true},
+    {"correlation", OF(ROTATION), true},
+    {"starts", FROM_KMEANS | OF(ROTATION), false},
+    {"centers", FROM_KMEANS | OF(MINIBATCH), false},
+    {"max-iterations", FROM_KMEANS | OF(MINIBATCH) | OF(ROTATION), false},
+    {"tolerance", FROM_KMEANS | OF(ROTATION), false},
+    {"fuzziness", SOFT, false},
+    {"covariance", OF(GMM), false},
+    {"ridge", OF(GMM) | OF(GUSTAFSON_KESSEL), false},
+    {"least-size", OF(HDBSCAN), false},
+    {"neighbours", OF(HDBSCAN), false},
+    {"exact", OF(WARD), false},
+    {"parts", OF(WARD) | OF(ROTATION), false},
+    {"beam", OF(ROTATION), false},
+    {"batch", OF(MINIBATCH), false},
+};
+
+static um_status check_uses(cli *c)
+{
+    bool is_auto = strcmp(cli_text(c, "clusters"), "auto") == 0;
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        if (!cli_given(c, uses[i].name)) {
+            continue;
+        }
+        if ((uses[i].methods & (1U << cli_choice(c, "method"))) == 0) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "--%s is not for --method %s: leave it out", uses[i].name,
+                            cli_text(c, "method"));
+        }
+        if (uses[i].for_auto && !is_auto) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "--%s goes with -n auto: leave one of them out", uses[i].name);
+        }
+    }
+    return UM_OK;
+}
+
 static um_status check_outputs(cli *c, cluster_job *job)
 {
     um_status status = cli_check_models(c);
@@ -90,7 +143,10 @@ static um_status check_outputs(cli *c, cluster_job *job)
 static um_status run(cli *c)
 {
     cluster_job job = {.c = c, .files = json_array()};
-    um_status status = check_outputs(c, &job);
+    um_status status = check_uses(c);
+    if (status == UM_OK) {
+        status = check_outputs(c, &job);
+    }
     if (status == UM_OK) {
         status = cluster_job_points(&job);
     }

@@ -37,8 +37,21 @@ def test_report_and_pictures(unmix, scan, tmp_path):
     (["--method", "hdbscan", "--least-size", 150], 1, "noise only"),
     (["--method", "rotation", "--beam", "1,1", "--parts", 5], 1, "no rings"),
     (["-n", 2, "--centers", "start.npy"], 1, "start.npy"),
+    (["--range", "151..160"], 2, "only 150 positions"),
+    (["-n", 3, "--gap", 5], 2, "--gap goes with -n auto"),
+    (["-n", 3, "--method", "hdbscan"], 2, "--clusters is not for --method hdbscan"),
+    (["-n", 3, "--method", "ward", "--fuzziness", 3], 2, "--fuzziness is not for --method ward"),
+    (["-n", 9, "--method", "ward", "--exact", 20, "--parts", 5], 2, "9 clusters from 5 parts"),
 ])
 def test_what_cannot_be_done(unmix, scan, tmp_path, options, status, words):
     line = unmix.fails("cluster", scan, "-o", tmp_path / "c.npz", "--no-report", *options, status=status)
     assert words in line
     assert not list(tmp_path.iterdir())
+
+
+def test_patterns_of_many_clusters_stay_within_the_memory(unmix, tmp_path):
+    np.save(tmp_path / "scan.npy", np.random.default_rng(3).poisson(2, (20, 20, 64, 64)).astype("u1"))
+    words = ["cluster", tmp_path / "scan.npy", "-k", 3, "--starts", 1, "-o", tmp_path / "c.npz", "--no-report"]
+    line = unmix.fails(*words, "-n", 390, "--memory", "30M")
+    assert "patterns and maps of 390 clusters need --memory" in line and not (tmp_path / "c.npz").exists()
+    assert unmix(*words, "-n", 3, "--memory", "30M")["n"] == 3
