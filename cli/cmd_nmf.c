@@ -78,6 +78,13 @@ static const cli_option options[] = {
              "without preparation)."},
     {0}};
 
+/* A variant begins at the plain fit, and cannot be taken up in its middle. */
+static bool is_variant(const um_nmf_options *o)
+{
+    return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
+           o->smooth > 0 || o->robust > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
+}
+
 static um_status read_options(cli *c, nmf_job *job)
 {
     um_nmf_options *o = &job->options;
@@ -131,6 +138,10 @@ static um_status read_options(cli *c, nmf_job *job)
     if (o->stop == UM_STOP_FLOOR && o->loss == UM_LOSS_FROBENIUS && (o->start != UM_START_AUTO || job->runs > 1)) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--stop floor is for a single run with --start auto");
     }
+    if (is_variant(o) && cli_given(c, "checkpoint")) {
+        return cli_fail(c, UM_ERROR_ARGUMENT,
+                        "a variant of the factorisation keeps no checkpoint: leave out --checkpoint");
+    }
     if (cli_given(c, "no-checkpoint") && (o->resume || cli_given(c, "checkpoint"))) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--no-checkpoint excludes --resume and --checkpoint");
     }
@@ -154,13 +165,6 @@ static bool is_checkpoint(cli *c, const char *path)
     um_array_free(array);
     free(part);
     return found;
-}
-
-/* A variant begins at the plain fit, and cannot be taken up in its middle. */
-static bool is_variant(const um_nmf_options *o)
-{
-    return o->sparse_loadings > 0 || o->sparse_patterns > 0 || o->orthogonal > 0 || o->relevance ||
-           o->smooth > 0 || o->robust > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
 /* Names of report and checkpoint beside the first result, and whether all can be written. */

@@ -227,7 +227,8 @@ def test_a_start_from_a_file_reproduces_the_fit(unmix, scan, tmp_path):
 
 def test_options_that_exclude_each_other(unmix, scan, tmp_path):
     out = ["-o", tmp_path / "r.npz"]
-    for words in (["--runs", 2, "--resume"], ["--no-checkpoint", "--resume"], ["--report", "x.html", "--no-report"]):
+    for words in (["--runs", 2, "--resume"], ["--no-checkpoint", "--resume"], ["--report", "x.html", "--no-report"],
+                  ["--ard", "--checkpoint", "x.checkpoint"]):
         unmix.fails("nmf", scan, *out, *words, status=2)
     assert "given twice" in unmix.fails("nmf", scan, *out, *out, status=2)
     assert "-o OUT is needed" in unmix.fails("nmf", scan, status=2)
