@@ -89,13 +89,15 @@ void um_evidence_fraction_interval(um_inquiry *q, int64_t p, const double *covar
 {
     int64_t k = q->k;
     double total = 0;
+    bool known = true; /* equal patterns leave loadings, and so fractions, without an error */
     for (int64_t c = 0; c < k; c++) {
         total += um_w(q, p, c) * q->pattern_sum[c];
+        known = known && (um_w(q, p, c) <= 0 || isfinite(q->out->loading_error[p * k + c]));
     }
     for (int64_t c = 0; c < k; c++) {
         double *low = &q->out->fraction_low[p * k + c];
         double *high = &q->out->fraction_high[p * k + c];
-        if (!(total > 0)) {
+        if (!(total > 0) || !known) {
             *low = *high = NAN;
             continue;
         }
