@@ -37,7 +37,7 @@ static um_status apply_recipe(um_recipe *recipe, const char *text)
     return status;
 }
 
-static um_status read_scan(cli *c, um_model *model, um_evidence *evidence, bool *read)
+static um_status read_scan(cli *c, um_model *model, um_evidence *evidence)
 {
     json_t *provenance = cli_json_object(um_model_provenance(model));
     const char *found = json_string_value(json_object_get(json_object_get(provenance, "input"), "path"));
@@ -45,7 +45,6 @@ static um_status read_scan(cli *c, um_model *model, um_evidence *evidence, bool 
     const char *path = c->operands > 1 ? c->operand[1] : found;
     bool wanted = !cli_given(c, "no-scan") && path != NULL;
     um_status status = UM_OK;
-    *read = false;
     if (wanted && (c->operands > 1 || access(path, R_OK) == 0)) {
         cli_scan scan = {0};
         status = cli_scan_open(c, path, &scan);
@@ -55,7 +54,6 @@ static um_status read_scan(cli *c, um_model *model, um_evidence *evidence, bool 
         }
         status = status == UM_OK ? cli_scan_bind(c, &scan) : status;
         status = status == UM_OK ? um_evidence_read(c->ctx, model, scan.matrix, evidence) : status;
-        *read = status == UM_OK;
         if (status != UM_OK && status != UM_CANCELLED && c->operands < 2) {
             cli_warn(c, "the scan is left out: %s", um_context_message(c->ctx));
             status = UM_OK;
@@ -190,11 +188,10 @@ static um_status verify(cli *c, const char *page)
 {
     um_model *model = NULL;
     um_evidence *evidence = NULL;
-    bool read = false;
     json_t *files = json_array();
     um_status status = cli_model_load(c, c->operand[0], &model);
     status = status == UM_OK ? um_evidence_make(c->ctx, model, &evidence) : status;
-    status = status == UM_OK ? read_scan(c, model, evidence, &read) : status;
+    status = status == UM_OK ? read_scan(c, model, evidence) : status;
     status = status == UM_OK ? write_page(c, model, evidence, page, files) : status;
     status = status == UM_OK ? save(c, model, evidence, files) : status;
     if (status == UM_OK && c->json) {
@@ -216,6 +213,9 @@ static um_status run(cli *c)
 {
     if (cli_given(c, "no-page") && cli_given(c, "output")) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "--output and --no-page exclude each other");
+    }
+    if (cli_given(c, "no-scan") && c->operands > 1) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "%s: --no-scan excludes a scan: leave one of them out", c->operand[1]);
     }
     char *page = NULL;
     if (cli_given(c, "output")) {

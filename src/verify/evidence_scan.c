@@ -186,6 +186,16 @@ static um_status fill_model(um_context *ctx, um_model *model, um_evidence *e)
     return UM_OK;
 }
 
+/* Half of a read must not be shown as what was measured. */
+static void forget_patterns(um_evidence *e)
+{
+    for (int64_t i = 0; i < e->worst_count; i++) {
+        free(e->worst[i].measured);
+        free(e->worst[i].model);
+        e->worst[i].measured = e->worst[i].model = NULL;
+    }
+}
+
 um_status um_evidence_read(um_context *ctx, um_model *model, um_matrix *matrix, um_evidence *evidence)
 {
     um_shape a = um_model_shape(model);
@@ -197,11 +207,18 @@ um_status um_evidence_read(um_context *ctx, um_model *model, um_matrix *matrix, 
                        (long long)b.ny, (long long)b.nx, (long long)b.ky, (long long)b.kx, (long long)a.ny,
                        (long long)a.nx, (long long)a.ky, (long long)a.kx);
     }
-    UM_TRY(fill_model(ctx, model, evidence));
+    forget_patterns(evidence);
+    um_status status = fill_model(ctx, model, evidence);
     scan_reader reader = {.ctx = ctx, .evidence = evidence, .h = um_model_factors(model),
                           .w = um_model_loadings(model), .mask = um_model_signal_mask(model), .nx = a.nx};
     const um_visitor visitor = {.start = start, .visit = visit, .merge = merge, .stop = stop};
-    UM_TRY(um_matrix_pass(matrix, "reading what the scan tells", &visitor, &reader));
-    tell_afterglow(&reader);
-    return UM_OK;
+    if (status == UM_OK) {
+        status = um_matrix_pass(matrix, "reading what the scan tells", &visitor, &reader);
+    }
+    if (status == UM_OK) {
+        tell_afterglow(&reader);
+    } else {
+        forget_patterns(evidence);
+    }
+    return status;
 }
