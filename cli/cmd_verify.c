@@ -245,7 +245,8 @@ const cli_command cli_command_verify = {
         "The scan is not needed. Where it lies at the path that RESULT names, or is given, one read shows the ten worst "
         "positions as measured and as modelled, and finds afterglow by the noise of neighbours; --no-scan leaves that out. "
         "Preparation options are those that RESULT was made with unless some are given.\n\n"
-        "Errors are those of counting noise alone: that several factorisations may fit alike is not in them.",
+        "Standard errors are those of counting noise alone; the intervals of fractions add the range over which "
+        "factorisations fit alike.",
     .examples = "unmix verify result.hspy # cards, and the page result-verify.html\n"
                 "unmix verify result.hspy --no-page --json # for scripts\n"
                 "unmix verify result.npz scan.hspy --save errors.npz # with maps of the standard errors\n",

@@ -154,8 +154,8 @@ um_status um_section_evidence(um_html *html, const um_facts *f)
     if (e == NULL) {
         return UM_OK;
     }
-    um_html_put(html, "<section>\n<h2>Is it real?</h2>\n<p>Standard errors are those of counting noise alone: that "
-                      "several factorisations may fit alike is not in them.</p>\n");
+    um_html_put(html, "<section>\n<h2>Is it real?</h2>\n<p>Standard errors are those of counting noise alone; the "
+                      "intervals of the shares add the range over which factorisations fit alike.</p>\n");
     for (int64_t i = 0; i < e->merge_count; i++) {
         um_html_put(html, "<p>");
         um_html_say(html, "Merge %lld and %lld? Component %lld shows %s.", (long long)e->merges[i].first,

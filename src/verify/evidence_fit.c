@@ -1,6 +1,8 @@
 /* Where the residual exceeds counting noise, told with control of multiple tests; the places to look at. */
 #include "evidence_internal.h"
 
+#include "unmix/factor.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,21 +68,31 @@ static void find_worst(um_inquiry *q, const double *observed)
     }
 }
 
-static void tell_unmodelled(um_inquiry *q)
+/* Single positions far beyond noise, or neighbours that are together (um_find_excess). beyond: positions, overwritten. */
+static um_status tell_unmodelled(um_inquiry *q, const double *observed, double *beyond_noise)
 {
     um_evidence *e = q->out;
     int64_t places = 0;
     for (int64_t p = 0; p < q->n; p++) {
         places += e->position_sigmas[p] > STANDS_OUT;
+        beyond_noise[p] = observed[p] - q->expected[p];
     }
-    e->unmodelled = places > 0 && e->worst_count > 0;
-    if (e->unmodelled) {
+    um_excess excess = {0};
+    UM_TRY(um_find_excess(q->ctx, q->shape.ny, q->shape.nx, beyond_noise, q->spread, &excess));
+    e->unmodelled = places > 0 || excess.positions > 0;
+    if (places > 0) {
         snprintf(e->unmodelled_reason, sizeof e->unmodelled_reason,
                  "the residual of %lld positions exceeds counting noise by more than %.0f standard deviations, most (%.3g) "
                  "at y %lld, x %lld: something there is not in the model",
                  (long long)places, STANDS_OUT, e->worst[0].sigmas, (long long)e->worst[0].y,
                  (long long)e->worst[0].x);
+    } else if (excess.positions > 0) {
+        snprintf(e->unmodelled_reason, sizeof e->unmodelled_reason,
+                 "the mean residual over 3 x 3 positions stands out at %lld places, most (%.3g standard deviations) at y "
+                 "%lld, x %lld: something there is not in the model",
+                 (long long)excess.positions, excess.sigmas, (long long)excess.y, (long long)excess.x);
     }
+    return UM_OK;
 }
 
 /* Residual that each component leaves: the map averaged with its share. */
@@ -108,6 +120,7 @@ um_status um_evidence_fit(um_inquiry *q, um_model *model)
     double *scratch = NULL;
     int64_t most = q->n > q->m ? q->n : q->m;
     UM_TRY(um_buffer_alloc(q->ctx, (size_t)most, sizeof *scratch, "residual tests", &scratch));
+    um_status status = UM_OK;
     e->positions_beyond_noise = e->pixels_beyond_noise = e->dispersion = NAN;
     for (int64_t p = 0; p < q->n; p++) {
         e->position_sigmas[p] = map != NULL ? sigmas_above(map[p], q->expected[p], q->spread[p]) : NAN;
@@ -121,11 +134,11 @@ um_status um_evidence_fit(um_inquiry *q, um_model *model)
         e->positions_beyond_noise = beyond(e->position_sigmas, q->n, scratch);
         residual_by_component(q, map);
         find_worst(q, map);
-        tell_unmodelled(q);
+        status = tell_unmodelled(q, map, scratch);
     }
     if (map != NULL && rms != NULL) {
         e->pixels_beyond_noise = beyond(e->pixel_sigmas, q->m, scratch);
     }
     um_buffer_free(q->ctx, scratch);
-    return UM_OK;
+    return status;
 }
