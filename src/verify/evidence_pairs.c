@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REACH = 6 /* px of shift that are tried */, RING = 3, BEAM = 4, LEAST_REFLECTIONS = 4 };
-static const double SAME_PATTERN = 0.95, SAME_REFLECTIONS = 0.75, SAME_WHEN_MOVED = 0.75, GAIN_OF_MOVE = 0.15;
+enum { REACH = 6 /* px of shift that are tried */, RING = 3, BEAM = 4, LEAST_REFLECTIONS = 4,
+       LEAST_MAP = 8 /* positions of a map that can be told from its neighbour */ };
+static const double SAME_PATTERN = 0.98, SAME_REFLECTIONS = 0.75, SAME_WHEN_MOVED = 0.75, GAIN_OF_MOVE = 0.15;
 
 /* ---- patterns ----------------------------------------------------------------------------------- */
 
@@ -179,49 +180,94 @@ static bool trails(const um_inquiry *q, int64_t a, int64_t b)
 
 /* ---- a pair ------------------------------------------------------------------------------------- */
 
-static um_status merge(um_inquiry *q, int64_t a, int64_t b)
+/* What is the matter with a pair; strength: a larger one is told first, 0 = nothing. */
+typedef struct finding {
+    um_suspicion suspicion;
+    double strength;
+    bool same_crystal;
+} finding;
+
+static finding found(um_suspicion_kind kind, int64_t component, int64_t with, double strength)
+{
+    return (finding){.suspicion = {.kind = kind, .component = component, .with = with}, .strength = strength,
+                     .same_crystal = kind == UM_SUSPECT_DUPLICATE || kind == UM_SUSPECT_SPLIT};
+}
+
+static finding one_pattern_twice(const um_inquiry *q, int64_t a, int64_t b, double cosine)
+{
+    bool large = q->out->cards[a].positions >= LEAST_MAP && q->out->cards[b].positions >= LEAST_MAP;
+    bool later = large && trails(q, a, b);
+    if (later || (large && trails(q, b, a))) {
+        finding f = found(UM_SUSPECT_AFTERGLOW, later ? b : a, later ? a : b, 2 + cosine);
+        snprintf(f.suspicion.reason, sizeof f.suspicion.reason,
+                 "the pattern of component %lld (cosine %.3f) with its map one position later in the row",
+                 (long long)f.suspicion.with, cosine);
+        return f;
+    }
+    finding f = found(UM_SUSPECT_DUPLICATE, b, a, 2 + cosine);
+    snprintf(f.suspicion.reason, sizeof f.suspicion.reason,
+             "the pattern of component %lld within what tells patterns apart (weighted cosine %.3f)", (long long)a,
+             cosine);
+    return f;
+}
+
+static finding judge_pair(const um_inquiry *q, int64_t a, int64_t b, const double *root, const uint8_t *reflections)
+{
+    double cosine = weighted_cosine(q, a, b);
+    if (cosine > SAME_PATTERN) {
+        return one_pattern_twice(q, a, b, cosine);
+    }
+    shifted_cosine move = best_shift(q, root + a * q->m, root + b * q->m);
+    if ((move.dy != 0 || move.dx != 0) && move.best > SAME_WHEN_MOVED && move.best > move.at_rest + GAIN_OF_MOVE) {
+        finding f = found(UM_SUSPECT_SHIFTED, b, a, 1 + move.best);
+        snprintf(f.suspicion.reason, sizeof f.suspicion.reason,
+                 "the pattern of component %lld moved by %lld px in y and %lld in x (cosine %.2f moved, %.2f as it is): "
+                 "patterns are not centred",
+                 (long long)a, (long long)move.dy, (long long)move.dx, move.best, move.at_rest);
+        return f;
+    }
+    double common = fmin(reflections_in(q, reflections, a, b), reflections_in(q, reflections, b, a));
+    if (common > SAME_REFLECTIONS) {
+        finding f = found(UM_SUSPECT_SPLIT, b, a, common);
+        snprintf(f.suspicion.reason, sizeof f.suspicion.reason,
+                 "%.0f %% of the reflections that it and component %lld do not share with others are at the same places, in "
+                 "other ratios (weighted cosine %.2f): one crystal that bends or changes thickness",
+                 100 * common, (long long)a, cosine);
+        return f;
+    }
+    return (finding){0};
+}
+
+static um_status merge(um_inquiry *q, const um_suspicion *s)
 {
     um_evidence *e = q->out;
-    um_suspicion *last = &e->suspicions[e->suspicion_count - 1];
     um_merge *grown = realloc(e->merges, (size_t)(e->merge_count + 1) * sizeof *grown);
     if (grown == NULL) {
         return um_fail(q->ctx, UM_ERROR_MEMORY, "no memory for merges");
     }
     e->merges = grown;
-    grown[e->merge_count] = (um_merge){.first = a, .second = b};
-    memcpy(grown[e->merge_count++].reason, last->reason, sizeof last->reason);
+    grown[e->merge_count] = (um_merge){.first = s->with, .second = s->component};
+    memcpy(grown[e->merge_count++].reason, s->reason, sizeof s->reason);
     return UM_OK;
 }
 
-static um_status judge_pair(um_inquiry *q, int64_t a, int64_t b, const double *root, const uint8_t *reflections)
+/* Each component is told with the one partner that speaks most. */
+static um_status judge_all(um_inquiry *q, const double *root, const uint8_t *reflections)
 {
-    double cosine = weighted_cosine(q, a, b);
-    if (cosine > SAME_PATTERN && (trails(q, a, b) || trails(q, b, a))) {
-        int64_t from = trails(q, a, b) ? a : b;
-        return um_suspect(q, UM_SUSPECT_AFTERGLOW, from == a ? b : a, from,
-                          "the pattern of component %lld (cosine %.3f) with its map one position later in the row",
-                          (long long)from, cosine);
-    }
-    if (cosine > SAME_PATTERN) {
-        UM_TRY(um_suspect(q, UM_SUSPECT_DUPLICATE, b, a,
-                          "the pattern of component %lld within what tells patterns apart (weighted cosine %.3f)",
-                          (long long)a, cosine));
-        return merge(q, a, b);
-    }
-    shifted_cosine move = best_shift(q, root + a * q->m, root + b * q->m);
-    if ((move.dy != 0 || move.dx != 0) && move.best > SAME_WHEN_MOVED && move.best > move.at_rest + GAIN_OF_MOVE) {
-        return um_suspect(q, UM_SUSPECT_SHIFTED, b, a,
-                          "the pattern of component %lld moved by %lld px in y and %lld in x (cosine %.2f moved, %.2f as it "
-                          "is): patterns are not centred",
-                          (long long)a, (long long)move.dy, (long long)move.dx, move.best, move.at_rest);
-    }
-    double common = fmin(reflections_in(q, reflections, a, b), reflections_in(q, reflections, b, a));
-    if (common > SAME_REFLECTIONS) {
-        UM_TRY(um_suspect(q, UM_SUSPECT_SPLIT, b, a,
-                          "%.0f %% of the reflections that it and component %lld do not share with others are at the same places, in "
-                          "other ratios (weighted cosine %.2f): one crystal that bends or changes thickness",
-                          100 * common, (long long)a, cosine));
-        return merge(q, a, b);
+    for (int64_t b = 1; b < q->k; b++) {
+        finding best = {0};
+        UM_TRY(um_check_cancel(q->ctx));
+        for (int64_t a = 0; a < b; a++) {
+            finding f = judge_pair(q, a, b, root, reflections);
+            best = f.strength > best.strength ? f : best;
+        }
+        const um_suspicion *s = &best.suspicion;
+        if (best.strength > 0) {
+            UM_TRY(um_suspect(q, s->kind, s->component, s->with, "%s", s->reason));
+        }
+        if (best.strength > 0 && best.same_crystal) {
+            UM_TRY(merge(q, s));
+        }
     }
     return UM_OK;
 }
@@ -238,11 +284,8 @@ um_status um_suspect_pairs(um_inquiry *q)
             reflections[c * q->m + j] = is_reflection(q, c, j);
         }
     }
-    for (int64_t a = 0; a < q->k && status == UM_OK; a++) {
-        status = um_check_cancel(q->ctx);
-        for (int64_t b = a + 1; b < q->k && status == UM_OK; b++) {
-            status = judge_pair(q, a, b, root, reflections);
-        }
+    if (status == UM_OK) {
+        status = judge_all(q, root, reflections);
     }
     um_buffer_free(q->ctx, reflections);
     um_buffer_free(q->ctx, root);
