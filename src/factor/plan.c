@@ -57,11 +57,16 @@ um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
 }
 
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
-static size_t exact_pass(const sizes *z, size_t k)
+static size_t any_pass(const sizes *z, size_t k, bool sparse)
 {
-    size_t transposed = um_matrix_is_sparse(z->matrix) ? z->m * um_kernel_sparse_stride(k) : 0;
+    size_t transposed = sparse ? z->m * um_kernel_sparse_stride(k) : 0;
     size_t worker = most(k * z->ld, transposed) * sizeof(float) + k * z->ld * sizeof(double);
     return z->workers * worker + z->tiles + ((k + 1) * z->ld + transposed) * sizeof(float);
+}
+
+static size_t exact_pass(const sizes *z, size_t k)
+{
+    return any_pass(z, k, um_matrix_is_sparse(z->matrix));
 }
 
 /* The same once patterns are in memory: those that found no room are read. */
@@ -81,14 +86,14 @@ static size_t model(const sizes *z, size_t k)
     return k * (z->n + z->m) * sizeof(float);
 }
 
-/* Read 0: the sample, its projections, and the basis twice. */
+/* Read 0: the sample, as stored, its projections, and the basis twice. */
 static size_t sample(const sizes *z, size_t l)
 {
     size_t bytes = um_subspace_bytes(z->n, z->m, l);
     double share = um_sample_share(z->n, z->pattern, bytes);
     size_t rows = (size_t)um_matrix_sample_size(z->matrix, share);
     return rows * (z->pattern + sizeof(um_sample_slot) + (l + 1) * sizeof(float)) +
-           2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) + exact_pass(z, l) -
+           2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) + any_pass(z, l, false) -
            UM_GROUP_ROWS * z->pattern;
 }
 
@@ -137,7 +142,8 @@ static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
     size_t found = tiles > 0 ? l * z->ld * sizeof(float) + l * z->n * sizeof(float) +
                                    2 * l * z->m * sizeof(double) +
                                    2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) +
-                                   tiles * l * sizeof(float) + later_pass(z, l)
+                                   tiles * l * sizeof(float) + any_pass(z, l, false) -
+                                   (z->all_kept ? z->tiles : 0)
                              : 0;
     size_t read = coarse + most(fused_read(z, l), found);
     size_t held = l * (z->ld + z->n) * sizeof(float) + coarse; /* from the last of these reads on */
