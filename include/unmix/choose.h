@@ -62,7 +62,8 @@ typedef struct um_choose_result {
     double seconds;
 } um_choose_result;
 
-/* All k share the reads of the scan: a sample, and one or two reads (more visits of a scan that stays in memory).
+/* All k share the reads of the scan: a sample, one or two reads (more visits of a scan that stays in memory), and one
+ * under the bi-whitened weights.
  * Memory: um_choose_plan(). Errors: UM_ERROR_VALUE for NaN, negative or only zero values. */
 UM_CHECK UM_API um_status um_choose(um_matrix *matrix, const um_choose_options *options,
                                     um_choose_result **out);

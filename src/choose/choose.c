@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 2, MOST = 20, SAMPLE_ROWS = 4096, BEYOND = 4 };
+enum { LEAST = 2, MOST = 20, SAMPLE_ROWS = 4096, BEYOND = 4, BINNED_ROUNDS = 2 };
 static const size_t SAMPLE_BYTES = (size_t)128 << 20;
 /* Counts: the variance of a value is its mean. Between these the gain is taken for 1: fitting noise lowers it. */
 static const double GAIN_LEAST = 0.75, GAIN_MOST = 1.1;
@@ -238,7 +238,8 @@ static um_status judge_binned(choosing *c, um_sample_view *view, um_white *white
     double unit = c->unit * um_binned_unit(c->binned);
     um_subspace found;
     UM_TRY(um_binned_subspace(c->binned, c->subspace.count, c->subspace.v, &found));
-    um_status status = um_whiten(&view->scaled, &found, unit, white);
+    const um_visits visits = {BINNED_ROUNDS, um_sample_walk, view};
+    um_status status = um_whiten(&view->scaled, &found, unit, &visits, white);
     um_subspace_free(c->scaled.ctx, &found);
     UM_TRY(status);
     c->result->above_binned = above_edge(white, unit, 1);
@@ -341,7 +342,8 @@ static um_status weigh(choosing *c)
         c->unit = 1;
         r->split = um_dtype_is_integer(um_matrix_get_info(s->matrix)->dtype);
     }
-    UM_TRY(um_whiten(s, &c->subspace, c->unit, &c->white));
+    const um_visits one_read = {.rounds = 1};
+    UM_TRY(um_whiten(s, &c->subspace, c->unit, &one_read, &c->white));
     return fill_spectrum(c);
 }
 

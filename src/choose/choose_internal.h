@@ -16,9 +16,16 @@ typedef struct um_white {
  * what they tell, median over pixels. */
 um_status um_gain(const um_scaled *scaled, const um_subspace *subspace, const um_sample *sample,
                   double *gain);
-/* From singular triplets under Poisson weights: Sinkhorn factors of the image of those above noise of this gain, and the
- * triplets of the same image under these. No read. */
-um_status um_whiten(const um_scaled *scaled, const um_subspace *subspace, double gain, um_white *out);
+/* Power iterations over the values: with no walk, reads of the matrix. */
+typedef struct um_visits {
+    int rounds;
+    um_status (*walk)(void *walker, const um_visitor *visitor, void *user);
+    void *walker;
+} um_visits;
+/* From singular triplets under Poisson weights: Sinkhorn factors of the image of those above noise of this gain,
+ * and the triplets of the values under these, from visits that begin with the directions of that image. */
+um_status um_whiten(const um_scaled *scaled, const um_subspace *subspace, double gain,
+                    const um_visits *visits, um_white *out);
 void um_white_free(um_context *ctx, um_white *white);
 /* The part of `white` at some positions; borrows v. */
 um_status um_white_at(const um_white *white, const um_sample *at, um_white *out);

@@ -1,9 +1,8 @@
 /* Weights under which counting noise has unit variance in every row and column, by Sinkhorn iteration on the
- * low-rank image (Landa, Zhang & Kluger 2022), and the singular values under them: no read. */
+ * low-rank image (Landa, Zhang & Kluger 2022), and the singular values under them. */
 #include "choose_internal.h"
 #include "pixels.h"
 
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,136 +166,28 @@ um_status um_gain(const um_scaled *s, const um_subspace *sub, const um_sample *s
     return UM_OK;
 }
 
-/* ---- singular triplets of the image under the new weights -------------------------------------------- */
+/* ---- singular triplets under the new weights --------------------------------------------------------- */
 
-/* rows (count of them, `stride` apart, l long) times the l x l matrix whose column c is row c of turn. */
-static void turn_rows(float *rows, size_t count, size_t stride, size_t step, size_t l, const double *turn,
-                      double *work)
+/* Visits the values once more: the low-rank image under these weights is an oblique projection of them, whose
+ * singular values noise may raise above the edge; those of X' projected on what it is multiplied with cannot be
+ * larger than its own. */
+static um_status visit_again(const um_scaled *s, const um_subspace *sub, const um_visits *visits,
+                             um_white *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        float *x = rows + i * stride;
-        for (size_t c = 0; c < l; c++) {
-            work[c] = 0;
-            for (size_t e = 0; e < l; e++) {
-                work[c] += (double)x[e * step] * turn[c * l + e];
-            }
-        }
-        for (size_t c = 0; c < l; c++) {
-            x[c * step] = (float)work[c];
-        }
-    }
-}
-
-/* Gram matrix of the columns of rows (as above). */
-static void gram_of(const float *rows, size_t count, size_t stride, size_t step, size_t l, double *g)
-{
-    memset(g, 0, l * l * sizeof *g);
-    for (size_t i = 0; i < count; i++) {
-        const float *x = rows + i * stride;
-        for (size_t c = 0; c < l; c++) {
-            for (size_t d = 0; d <= c; d++) {
-                g[c * l + d] += (double)x[c * step] * (double)x[d * step];
-            }
-        }
-    }
-    for (size_t c = 0; c < l; c++) {
-        for (size_t d = c + 1; d < l; d++) {
-            g[c * l + d] = g[d * l + c];
-        }
-    }
-}
-
-/* Eigenvectors of the symmetric g into the rows of turn, largest first. */
-static um_status eigen(um_context *ctx, size_t l, double *g, double *values, double *turn)
-{
-    lapack_int n = (lapack_int)l;
-    if (LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'V', 'U', n, g, n, values) != 0) {
-        return um_fail(ctx, UM_ERROR_NUMERIC, "the eigenvalues of a %zu x %zu matrix did not converge",
-                       l, l);
-    }
-    for (size_t c = 0; c < l; c++) {
-        for (size_t e = 0; e < l; e++) {
-            turn[c * l + e] = g[e * l + (l - 1 - c)];
-        }
-    }
-    for (size_t c = 0; c < l / 2; c++) {
-        double swap = values[c];
-        values[c] = values[l - 1 - c];
-        values[l - 1 - c] = swap;
-    }
-    return UM_OK;
-}
-
-/* Makes the right vectors orthonormal, then the left ones orthogonal. work: l*l*2 + 2*l */
-static um_status resolve(um_context *ctx, const um_scaled *s, um_subspace *image, double *work)
-{
-    size_t l = image->count;
-    double *g = work;
-    double *turn = g + l * l;
-    double *values = turn + l * l;
-    double *row = values + l;
-    gram_of(image->v, s->m, 1, s->ld, l, g);
-    UM_TRY(eigen(ctx, l, g, values, turn));
-    turn_rows(image->v, s->m, 1, s->ld, l, turn, row);
-    turn_rows(image->us, s->n, l, 1, l, turn, row);
-    for (size_t c = 0; c < l; c++) {
-        float root = values[c] > 0 ? (float)sqrt(values[c]) : 0;
-        for (size_t j = 0; j < s->m; j++) {
-            image->v[c * s->ld + j] = root > 0 ? image->v[c * s->ld + j] / root : 0;
-        }
-        for (size_t i = 0; i < s->n; i++) {
-            image->us[i * l + c] *= root;
-        }
-    }
-    gram_of(image->us, s->n, l, 1, l, g);
-    UM_TRY(eigen(ctx, l, g, values, turn));
-    turn_rows(image->v, s->m, 1, s->ld, l, turn, row);
-    turn_rows(image->us, s->n, l, 1, l, turn, row);
-    image->norm2 = 0;
-    for (size_t c = 0; c < l; c++) {
-        image->sigma[c] = values[c] > 0 ? sqrt(values[c]) : 0;
-        image->norm2 += image->sigma[c] * image->sigma[c];
-    }
-    return UM_OK;
-}
-
-static um_status rescale(const um_scaled *s, const um_subspace *sub, const sinkhorn *k, um_white *out)
-{
-    size_t l = sub->count;
-    out->image = (um_subspace){.count = l, .shown = l};
-    out->image.sigma = calloc(l, sizeof *out->image.sigma);
-    double *work = calloc(2 * l * l + 2 * l, sizeof *work);
-    um_status status = out->image.sigma != NULL && work != NULL
-                           ? UM_OK
-                           : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu directions", l);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n * l, sizeof(float), "an image", &out->image.us);
-    }
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, l * s->ld, sizeof(float), "an image", &out->image.v);
-    }
-    for (size_t i = 0; status == UM_OK && i < s->n; i++) {
-        out->scaled.u[i] = (float)sqrt(k->p[i]);
-        float ratio = s->u[i] > 0 ? out->scaled.u[i] / s->u[i] : 0;
-        for (size_t c = 0; c < l; c++) {
-            out->image.us[i * l + c] = sub->us[i * l + c] * ratio;
-        }
-    }
-    for (size_t j = 0; status == UM_OK && j < s->m; j++) {
-        out->scaled.v[j] = (float)sqrt(k->q[j]);
+    float *o = NULL;
+    UM_TRY(um_buffer_alloc(s->ctx, sub->count * s->ld, sizeof *o, "directions", &o));
+    for (size_t j = 0; j < s->m; j++) {
         float ratio = s->v[j] > 0 ? out->scaled.v[j] / s->v[j] : 0;
-        for (size_t c = 0; c < l; c++) {
-            out->image.v[c * s->ld + j] = sub->v[c * s->ld + j] * ratio;
+        for (size_t c = 0; c < sub->count; c++) {
+            o[c * s->ld + j] = sub->v[c * s->ld + j] * ratio;
         }
     }
-    if (status == UM_OK) {
-        status = resolve(s->ctx, s, &out->image, work);
-    }
-    free(work);
-    return status;
+    return um_subspace_rounds(&out->scaled, sub->count, visits->rounds, visits->walk, visits->walker, o,
+                              &out->image);
 }
 
-um_status um_whiten(const um_scaled *s, const um_subspace *sub, double gain, um_white *out)
+um_status um_whiten(const um_scaled *s, const um_subspace *sub, double gain, const um_visits *visits,
+                    um_white *out)
 {
     sinkhorn k = {.s = s, .sub = sub, .r = count_leading(s, sub, gain)};
     *out = (um_white){.scaled = *s};
@@ -323,7 +214,13 @@ um_status um_whiten(const um_scaled *s, const um_subspace *sub, double gain, um_
             fit_rows(&k);
             fit_columns(&k);
         }
-        status = rescale(s, sub, &k, out);
+        for (size_t i = 0; i < s->n; i++) {
+            out->scaled.u[i] = (float)sqrt(k.p[i]);
+        }
+        for (size_t j = 0; j < s->m; j++) {
+            out->scaled.v[j] = (float)sqrt(k.q[j]);
+        }
+        status = visit_again(s, sub, visits, out);
     }
     free(k.p);
     free(k.q);

@@ -139,8 +139,8 @@ typedef enum um_subspace_purpose {
 /* Read 0 is a sample; each further one is a fused read. The first makes the sums when they are not known. */
 um_status um_subspace_find(um_scaled *scaled, size_t k, int power_iterations, int oversampling,
                            um_subspace_purpose purpose, um_subspace *out);
-/* `rounds` subspace iterations on what `walk` shows; o (l x ld) is the basis, before and after, or, when `out`
- * is wanted, taken over. */
+/* `rounds` subspace iterations on what `walk` shows, NULL = reads of the matrix; o (l x ld) is the basis, before and
+ * after, or, when `out` is wanted, taken over. */
 um_status um_subspace_rounds(um_scaled *scaled, size_t l, int rounds,
                              um_status (*walk)(void *walker, const um_visitor *visitor, void *user),
                              void *walker, float *o, um_subspace *out);

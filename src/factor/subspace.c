@@ -495,7 +495,7 @@ um_status um_subspace_rounds(um_scaled *s, size_t l, int rounds,
         um_exact_pass pass = make_pass(s, &k);
         pass.walk = walk;
         pass.walker = walker;
-        status = um_exact_pass_run(&pass, "");
+        status = um_exact_pass_run(&pass, "directions");
         if (status == UM_OK) {
             status = resolve(s, &k);
         }

@@ -33,10 +33,34 @@ def test_tells_the_states_and_keeps_the_evidence(unmix, scan, tmp_path):
     assert "3 components" in text and text.count("<svg") == 3 and "http" not in text
 
 
-def test_is_the_same_for_any_number_of_threads(unmix, scan):
-    one, three = (unmix("choose", scan, "--k", "2..5", "--threads", n) for n in (1, 3))
-    for key in ("table", "singular_values", "gain"):
-        assert one[key] == three[key], key
+@pytest.fixture(scope="module")
+def bright(tmp_path_factory):
+    """Three states that share few pixels, 40,000 counts a pattern: 32 x 32 positions, patterns of 20 x 20 pixels."""
+    rng = numpy.random.default_rng(0)
+    y, x = numpy.mgrid[:20, :20]
+    states = numpy.zeros((3, 20, 20))
+    for state in states:
+        for _ in range(12):
+            a, b = rng.uniform(1, 19, 2)
+            state += rng.exponential() * numpy.exp(-((y - a) ** 2 + (x - b) ** 2) / 2)
+    states *= 40000 / states.sum((1, 2), keepdims=True)
+    path = tmp_path_factory.mktemp("choose") / "bright.npy"
+    numpy.save(path, rng.poisson(states[numpy.arange(32) * 3 // 32][:, None].repeat(32, 1)).astype("u2"))
+    return path
+
+
+def test_noise_stays_below_the_edge_where_states_share_few_pixels(unmix, bright):
+    found = unmix("choose", bright, "--k", "2..6")
+    assert found["low"] == found["recommended"] == found["high"] == 3
+    assert 0.9 < found["singular_values"][3] < 1
+
+
+def test_is_the_same_for_any_number_of_threads_and_any_budget(unmix, bright):
+    first, *others = (unmix("choose", bright, "--k", "2..4", *words)
+                      for words in (["--threads", 1], ["--threads", 2], ["--threads", 2, "--memory", "12M"]))
+    for other in others:
+        for key in ("table", "singular_values", "gain", "recommended", "low", "high"):
+            assert other[key] == first[key], key
 
 
 def test_values_that_are_no_counts_have_the_elbow_only(unmix, scan):

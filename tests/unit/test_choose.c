@@ -4,9 +4,12 @@
 #include "gen_files.h"
 #include "prep_source.h"
 
+#include <cblas.h>
+#include <lapacke.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -117,6 +120,55 @@ static void test_states_are_counted(void **state)
     }
 }
 
+/* Eigenvalues of the Gram matrix of all values under the weights of `s`, ascending. */
+static void exact_squares(const fixture *f, const um_scaled *s, double *gram, double *squares)
+{
+    memset(gram, 0, sizeof(double) * M * M);
+    for (int p = 0; p < N; p++) {
+        double x[M];
+        for (int q = 0; q < M; q++) {
+            x[q] = (double)s->u[p] * f->data[p * M + q] * (double)s->v[q];
+        }
+        cblas_dsyr(CblasRowMajor, CblasUpper, M, 1, x, 1, gram, M);
+    }
+    assert_int_equal(LAPACKE_dsyev(LAPACK_ROW_MAJOR, 'N', 'U', M, gram, M, squares), 0);
+}
+
+/* States without a common pixel and with many counts: re-weighting their image would lift noise above the edge. */
+static void test_whitened_values_are_those_of_the_scan(void **state)
+{
+    (void)state;
+    static double gram[M * M];
+    double squares[M];
+    fixture f;
+    um_scaled s;
+    um_subspace found;
+    um_white white;
+    setup(&f, STATES, 0.2, 1);
+    um_random random = {12, UM_STREAM_TEST};
+    for (int p = 0; p < N; p++) {
+        for (int q = 0; q < M; q++) {
+            bool bright = q % STATES == p / NX * STATES / NY;
+            f.data[p * M + q] =
+                (uint16_t)um_random_poisson(random, (uint64_t)(p * M + q), bright ? 400 : 0.05);
+        }
+    }
+    assert_int_equal(um_scaled_init(&s, f.matrix, UM_WEIGHTS_POISSON, NULL), UM_OK);
+    assert_int_equal(um_subspace_find(&s, 5, -1, 0, UM_SUBSPACE_START, &found), UM_OK);
+    const um_visits one_read = {.rounds = 1};
+    assert_int_equal(um_whiten(&s, &found, 1, &one_read, &white), UM_OK);
+    exact_squares(&f, &white.scaled, gram, squares);
+    for (size_t c = 0; c < white.image.count; c++) {
+        double exact = sqrt(squares[M - 1 - c]);
+        assert_true(white.image.sigma[c] < exact * (1 + 1e-4));
+        assert_true(white.image.sigma[c] > exact * (1 - (c < STATES ? 1e-4 : 0.2)));
+    }
+    um_white_free(f.ctx, &white);
+    um_subspace_free(f.ctx, &found);
+    um_scaled_free(&s);
+    teardown(&f);
+}
+
 static void test_noise_has_no_structure(void **state)
 {
     (void)state;
@@ -151,6 +203,7 @@ int main(void)
         cmocka_unit_test(test_thinning_is_binomial),
         cmocka_unit_test(test_one_standard_error),
         cmocka_unit_test(test_states_are_counted),
+        cmocka_unit_test(test_whitened_values_are_those_of_the_scan),
         cmocka_unit_test(test_noise_has_no_structure),
         cmocka_unit_test(test_values_without_variance_are_not_split),
     };
