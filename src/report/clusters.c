@@ -88,10 +88,11 @@ um_status um_section_clusters(um_html *html, const um_facts *f)
 {
     const um_array *number = um_model_array(f->model, "number_of_clusters");
     const double *map = um_facts_array(f, "cluster_map", f->positions);
-    int64_t n = number != NULL ? (int64_t)um_array_get(number, 0) : 0;
-    if (map == NULL || n < 1) {
+    double told = number != NULL && um_array_size(number) > 0 ? um_array_get(number, 0) : 0;
+    if (map == NULL || !(told >= 1 && told <= (double)f->positions)) { /* files may hold anything */
         return UM_OK;
     }
+    int64_t n = (int64_t)told;
     const double *patterns = um_facts_array(f, "cluster_centroid_signals", n * f->pixels);
     const double *sizes = um_facts_array(f, "cluster_sizes", n);
     const double *silhouettes = um_facts_array(f, "cluster_silhouette", n);
