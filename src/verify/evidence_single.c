@@ -88,7 +88,7 @@ static double roughness(const um_inquiry *q, int64_t c)
  * it only falls. */
 static um_status radial_part(um_inquiry *q, int64_t c, double *part, int64_t *ring)
 {
-    int64_t bins = q->shape.ky + q->shape.kx;
+    int64_t bins = (q->shape.ky < q->shape.kx ? q->shape.ky : q->shape.kx) / 2; /* whole circles */
     double *sum = calloc(3 * (size_t)bins, sizeof *sum);
     if (sum == NULL) {
         return um_fail(q->ctx, UM_ERROR_MEMORY, "no memory for a radial profile");
@@ -107,7 +107,7 @@ static um_status radial_part(um_inquiry *q, int64_t c, double *part, int64_t *ri
                     llabs(j % q->shape.kx - q->beam % q->shape.kx) <= BEAM;
         if (q->contrast[j] > 0 && !beam && r < bins && isfinite(error)) {
             double value = um_h(q, c, j) * sqrt(q->contrast[j]);
-            double square = value * value - error * error * q->contrast[j];
+            double square = value * value; /* with its noise: what is uncertain is no ring */
             sum[r] += value;
             squares[r] += square;
             count[r] += 1;
