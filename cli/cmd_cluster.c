@@ -129,15 +129,7 @@ static um_status check_outputs(cli *c, cluster_job *job)
                                 "%s: is not empty: pass --force to replace files in it", folder)
                      : cli_check_parent(c, folder);
     }
-    if (status != UM_OK || cli_given(c, "no-report")) {
-        return status == UM_OK && cli_given(c, "report")
-                   ? cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other")
-                   : status;
-    }
-    job->report = cli_given(c, "report") ? cli_format("%s", cli_text(c, "report"))
-                                         : cli_with_suffix(cli_text_at(c, "output", 0), ".html");
-    return job->report != NULL ? cli_check_output(c, job->report, ".html .htm")
-                               : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+    return status == UM_OK ? cli_choose_report(c, &job->report) : status;
 }
 
 static um_status run(cli *c)

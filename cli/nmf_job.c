@@ -23,26 +23,6 @@ void nmf_job_clear(nmf_job *job)
 
 /* ---- the number of components ---------------------------------------------------------------- */
 
-/* Components that counting noise cannot explain: the singular values above its edge, down to the
- * last one that also stands clear of its successor. The largest values of pure noise scatter around
- * the edge by about min(N, M)^(-2/3) of it and lie close together, and unevenness of the noise
- * lifts them over it. */
-static int64_t evidence_above_noise(const um_svd_result *r, const um_matrix_info *info)
-{
-    double positions = (double)(info->shape.ny * info->shape.nx);
-    double pixels = (double)(info->shape.ky * info->shape.kx);
-    double clear = 1 + fmax(0.01, 2 * pow(fmin(positions, pixels), -2.0 / 3));
-    const double *s = r->singular_values;
-    int64_t k = 0;
-    while (k + 1 < r->count && s[k] > r->noise_edge) {
-        k++;
-    }
-    while (k > 0 && s[k - 1] < clear * s[k]) {
-        k--;
-    }
-    return k;
-}
-
 static um_status choose_k(nmf_job *job)
 {
     cli *c = job->c;
@@ -53,12 +33,8 @@ static um_status choose_k(nmf_job *job)
     if (status != UM_OK) {
         return status;
     }
-    int64_t k = isfinite(r->noise_edge)
-                    ? evidence_above_noise(r, um_matrix_get_info(job->scan.matrix))
-                    : 0;
-    job->k_reason = k > 0 ? "singular values that stand clear of counting noise"
-                          : "elbow of the scree curve";
-    job->options.k = k > 0 ? k : r->elbow > 0 ? r->elbow : 1;
+    job->options.k =
+        cli_evident_k(r, um_matrix_get_info(job->scan.matrix), &job->k_reason);
     cli_note(c, "-k was not given: k = %lld (%s); 'unmix choose' tells how sure that is",
              (long long)job->options.k, job->k_reason);
     job->overview.sums = r->sums; /* of use to the fit */

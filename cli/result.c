@@ -193,6 +193,20 @@ um_status cli_check_models(cli *c)
     return status;
 }
 
+um_status cli_choose_report(cli *c, char **path)
+{
+    *path = NULL;
+    if (cli_given(c, "no-report")) {
+        return cli_given(c, "report")
+                   ? cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other")
+                   : UM_OK;
+    }
+    *path = cli_given(c, "report") ? cli_format("%s", cli_text(c, "report"))
+                                   : cli_with_suffix(cli_text_at(c, "output", 0), ".html");
+    return *path != NULL ? cli_check_output(c, *path, ".html .htm")
+                         : cli_fail(c, UM_ERROR_MEMORY, "no memory");
+}
+
 um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const char *link,
                           json_t *files)
 {

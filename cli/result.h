@@ -29,12 +29,16 @@ UM_CHECK um_status cli_overview_store(const cli_overview *overview, um_model *mo
 UM_CHECK um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *facts);
 /* Whether every -o can be written, and at least one is given. */
 UM_CHECK um_status cli_check_models(cli *c);
+/* Where the report goes by --report, --no-report and the first -o: malloc'ed, NULL for none. Checks that it can. */
+UM_CHECK um_status cli_choose_report(cli *c, char **path);
 /* Saves to every -o; adds the paths to `files`. `link` as um_save_options.data_link. */
 UM_CHECK um_status cli_save_models(cli *c, const um_model *model, bool lazy_safe, const char *link,
                                    json_t *files);
 /* um_save_options.data_link for the scan as it was opened, malloc'ed; NULL with a message when it cannot
  * be linked. */
 char *cli_data_link(cli *c, const cli_scan *scan);
+/* How many components the singular values give evidence for, at least 1, and by which of them. */
+int64_t cli_evident_k(const um_svd_result *r, const um_matrix_info *info, const char **reason);
 /* A drawing of the scree curve as SVG text, malloc'ed. noise_edge may be NaN. */
 char *cli_scree_svg(const double *singular_values, int64_t count, double total_variance,
                     int64_t elbow, double noise_edge);

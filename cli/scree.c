@@ -103,3 +103,33 @@ char *cli_scree_svg(const double *singular_values, int64_t count, double total_v
     draw(out, singular_values, &f, total_variance, elbow, noise_edge);
     return fclose(out) == 0 ? text : NULL;
 }
+
+/* ---- the number of components ---------------------------------------------------------------- */
+
+/* Components that counting noise cannot explain: the singular values above its edge, down to the
+ * last one that also stands clear of its successor. The largest values of pure noise scatter around
+ * the edge by about min(N, M)^(-2/3) of it and lie close together, and unevenness of the noise
+ * lifts them over it. */
+static int64_t above_noise(const um_svd_result *r, const um_matrix_info *info)
+{
+    double positions = (double)(info->shape.ny * info->shape.nx);
+    double pixels = (double)(info->shape.ky * info->shape.kx);
+    double clear = 1 + fmax(0.01, 2 * pow(fmin(positions, pixels), -2.0 / 3));
+    const double *s = r->singular_values;
+    int64_t k = 0;
+    while (k + 1 < r->count && s[k] > r->noise_edge) {
+        k++;
+    }
+    while (k > 0 && s[k - 1] < clear * s[k]) {
+        k--;
+    }
+    return k;
+}
+
+int64_t cli_evident_k(const um_svd_result *r, const um_matrix_info *info, const char **reason)
+{
+    int64_t k = isfinite(r->noise_edge) ? above_noise(r, info) : 0;
+    *reason = k > 0 ? "singular values that stand clear of counting noise"
+                    : "elbow of the scree curve";
+    return k > 0 ? k : r->elbow > 0 ? r->elbow : 1;
+}

@@ -46,7 +46,9 @@ UM_CHECK UM_API um_status um_model_set_navigation_mask(um_model *model, const ui
  *   residual_map_expected (ny, nx) what counting noise alone would give, residual_map_weighted (ny, nx)
  *   mean squared residual in units of counting noise (Poisson weights only), residual_pattern (ky, kx)
  *   mean signed residual, residual_pattern_rms (ky, kx), sum_map (ny, nx),
- *   outlier_share (ny, nx) counts that a robust fit takes apart, of those of the position.
+ *   outlier_share (ny, nx) counts that a robust fit takes apart, of those of the position,
+ *   bss_matrix, bss_mixing (k, k), bss_on_loadings () of um_ica(): files then hold HyperSpy's bss_factors,
+ *   bss_loadings, unmixing_matrix, bss_algorithm (of the provenance) and on_loadings as well.
  * Names are lower case letters, digits and '_'. Setting copies and replaces (an empty array is not kept);
  * getting returns NULL when absent. */
 UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, int ndim,
@@ -54,6 +56,10 @@ UM_CHECK UM_API um_status um_model_set_array(um_model *model, const char *name, 
 UM_API const um_array *um_model_array(const um_model *model, const char *name);
 UM_API int um_model_array_count(const um_model *model);
 UM_API const char *um_model_array_name(const um_model *model, int i);
+
+/* Puts the components that um_ica() found (bss_matrix) in the place of the leading ones that it turned; the others
+ * go. UM_ERROR_ARGUMENT when there are none. Memory: k*M floats for the time of it. */
+UM_CHECK UM_API um_status um_model_turn(um_context *ctx, um_model *model);
 
 /* Provenance: one JSON object (input path, digest and shape, recipe, options, seed, version, build,
  * convergence, errors, seconds, peak bytes ...). Setting copies. Getting never gives NULL ("{}"). */

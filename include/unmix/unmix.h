@@ -9,6 +9,7 @@
 #include "unmix/crystal.h"
 #include "unmix/evidence.h"
 #include "unmix/factor.h"
+#include "unmix/ica.h"
 #include "unmix/image.h"
 #include "unmix/instrument.h"
 #include "unmix/io.h"

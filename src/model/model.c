@@ -171,7 +171,8 @@ bool um_model_name_reserved(const char *name)
         "decomposition_algorithm",        "output_dimension",
         "poissonian_noise_normalized",    "unfolded",    "original_shape",
         "centre",      "mean",            "unmixing_matrix", "bss_algorithm",
-        "unmix_model", "provenance",      "cluster_labels"};
+        "unmix_model", "provenance",      "cluster_labels",
+        "bss_factors", "bss_loadings",    "on_loadings"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;

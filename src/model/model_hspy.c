@@ -196,14 +196,34 @@ static bool put_words(hid_t group, const um_model *model)
            um_h5_put_bool(group, "poissonian_noise_normalized", um_model_weighted(model)) &&
            um_h5_put_bool(group, "unfolded", true) && um_h5_put_text(group, "centre", "_None_") &&
            um_h5_put_text(group, "mean", "_None_") &&
-           um_h5_put_text(group, "unmixing_matrix", "_None_") &&
-           um_h5_put_text(group, "bss_algorithm", "_None_") &&
            um_h5_put_array(group, "_tuple_original_shape", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &four,
                            shape);
 }
 
-static bool put_results(hid_t experiment, const um_model *model, const float *factors,
-                        const float *loadings, bool lazy_safe)
+/* Turns the rows, which are in the file already. */
+static bool put_turned(hid_t group, const um_model *model, float *factors, float *loadings,
+                       bool lazy_safe)
+{
+    um_turning t;
+    if (!um_model_turning(model, &t)) {
+        return um_h5_put_text(group, "unmixing_matrix", "_None_") &&
+               um_h5_put_text(group, "bss_algorithm", "_None_");
+    }
+    const hsize_t shape[2] = {(hsize_t)t.k, (hsize_t)t.k};
+    int64_t pixels = um_model_pixels(model);
+    int64_t positions = um_model_positions(model);
+    return um_model_turn_rows(model->ctx, factors, pixels, model->k, t.factors, t.k) == UM_OK &&
+           um_model_turn_rows(model->ctx, loadings, positions, model->k, t.loadings, t.k) == UM_OK &&
+           put_rows(group, "bss_factors", pixels, t.k, factors, lazy_safe) &&
+           put_rows(group, "bss_loadings", positions, t.k, loadings, lazy_safe) &&
+           um_h5_put_array(group, "unmixing_matrix", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 2, shape,
+                           t.matrix) &&
+           um_h5_put_text(group, "bss_algorithm", t.algorithm) &&
+           um_h5_put_bool(group, "on_loadings", t.on_loadings);
+}
+
+static bool put_results(hid_t experiment, const um_model *model, float *factors, float *loadings,
+                        bool lazy_safe)
 {
     hid_t group =
         H5Gcreate2(experiment, "learning_results", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -215,7 +235,7 @@ static bool put_results(hid_t experiment, const um_model *model, const float *fa
               put_mask(group, "signal_mask", s.ky, s.kx, model->signal_mask) &&
               put_mask(group, "navigation_mask", s.ny, s.nx, model->navigation_mask) &&
               put_named_arrays(group, model) && put_cluster_labels(group, model) &&
-              put_words(group, model);
+              put_words(group, model) && put_turned(group, model, factors, loadings, lazy_safe);
     if (group >= 0) {
         H5Gclose(group);
     }
@@ -225,8 +245,8 @@ static bool put_results(hid_t experiment, const um_model *model, const float *fa
 /* ---- saving --------------------------------------------------------------------------------- */
 
 static um_status write_file(um_context *ctx, const um_model *model, const char *part,
-                            const char *path, const um_save_options *options, const float *factors,
-                            const float *loadings)
+                            const char *path, const um_save_options *options, float *factors,
+                            float *loadings)
 {
     um_hspy_head head = {model->method, model->shape, model->axes, um_model_provenance(model)};
     hid_t file = -1;

@@ -37,6 +37,18 @@ bool um_model_weighted(const um_model *model);
 /* HyperSpy's cluster_labels (n x positions, 0 or 1) from cluster_map, malloc'ed; NULL with *n = 0 when the
  * model has no clusters, with *n > 0 when there is no memory. */
 uint8_t *um_model_cluster_labels(const um_model *model, int64_t *n);
+/* Components turned by um_ica(): source rows are matrix times a row, the other side mixing times one. */
+typedef struct um_turning {
+    int64_t k; /* leading components that are turned */
+    const double *matrix, *loadings, *factors; /* k x k: W; what turns a row of loadings, of factors */
+    bool on_loadings;
+    char algorithm[32];
+} um_turning;
+bool um_model_turning(const um_model *model, um_turning *out); /* false when there are none */
+/* In place: rows of k numbers become rows of `turned` <= k, by (turned x turned) times the first ones. */
+UM_CHECK um_status um_model_turn_rows(um_context *ctx, float *rows, int64_t count, int64_t k,
+                                      const double *by, int64_t turned);
+
 /* The one array that HyperSpy wants as a whole number. */
 bool um_model_array_is_whole(const char *name);
 /* Names that a result file uses for something else than a named array. */

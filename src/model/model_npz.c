@@ -60,6 +60,33 @@ static um_status add_cluster_labels(um_context *ctx, um_npz *npz, const um_model
     return status;
 }
 
+/* Turns the rows, which are in the archive already. */
+static um_status add_turned(um_npz *npz, const char *name, const um_model *model, float *rows,
+                            int64_t count, bool loadings)
+{
+    um_turning t;
+    if (!um_model_turning(model, &t)) {
+        return UM_OK;
+    }
+    const int64_t shape[2] = {count, t.k};
+    UM_TRY(um_model_turn_rows(model->ctx, rows, count, model->k, loadings ? t.loadings : t.factors,
+                              t.k));
+    return um_npz_add(npz, name, UM_F32, 2, shape, rows);
+}
+
+static um_status add_turning(um_npz *npz, const um_model *model)
+{
+    um_turning t;
+    if (!um_model_turning(model, &t)) {
+        return UM_OK;
+    }
+    const int64_t shape[2] = {t.k, t.k};
+    const uint8_t on_loadings = t.on_loadings;
+    UM_TRY(um_npz_add(npz, "unmixing_matrix", UM_F64, 2, shape, t.matrix));
+    UM_TRY(um_npz_add_text(npz, "bss_algorithm", t.algorithm));
+    return um_npz_add_bool(npz, "on_loadings", 0, NULL, &on_loadings);
+}
+
 static um_status add_words(um_npz *npz, const um_model *model, const char *head)
 {
     const uint8_t weighted = um_model_weighted(model);
@@ -81,6 +108,9 @@ static um_status add_all(um_context *ctx, um_npz *npz, const um_model *model, co
     if (status == UM_OK) {
         status = um_npz_add(npz, "factors", UM_F32, 2, factor_shape, rows);
     }
+    if (status == UM_OK) {
+        status = add_turned(npz, "bss_factors", model, rows, factor_shape[0], false);
+    }
     um_buffer_free(ctx, rows);
     rows = NULL;
     if (status == UM_OK) {
@@ -88,6 +118,9 @@ static um_status add_all(um_context *ctx, um_npz *npz, const um_model *model, co
     }
     if (status == UM_OK) {
         status = um_npz_add(npz, "loadings", UM_F32, 2, loading_shape, rows);
+    }
+    if (status == UM_OK) {
+        status = add_turned(npz, "bss_loadings", model, rows, loading_shape[0], true);
     }
     um_buffer_free(ctx, rows);
     UM_TRY(status);
@@ -100,6 +133,7 @@ static um_status add_all(um_context *ctx, um_npz *npz, const um_model *model, co
                    : um_npz_add(npz, model->arrays[i].name, UM_F64, a->ndim, a->shape, a->data));
     }
     UM_TRY(add_cluster_labels(ctx, npz, model));
+    UM_TRY(add_turning(npz, model));
     return add_words(npz, model, head);
 }
 

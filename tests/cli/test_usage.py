@@ -251,11 +251,12 @@ def needed(name, tmp_path):
     """The outputs that a command wants before it looks at its input."""
     return {"convert": [tmp_path / "new.npy"], "prep": ["-o", tmp_path / "new.npy"],
             "image": ["-o", tmp_path / "pictures"], "svd": ["-o", tmp_path / "new.hspy"],
+            "ica": ["-o", tmp_path / "new.hspy"],
             "nmf": ["-o", tmp_path / "new.hspy"], "report": ["-o", tmp_path / "new.html"],
             "score": [tmp_path / "truth.hspy"]}.get(name, [])
 
 
-@pytest.mark.parametrize("name", ["info", "convert", "prep", "image", "svd", "nmf", "report", "score",
+@pytest.mark.parametrize("name", ["info", "convert", "prep", "image", "svd", "ica", "nmf", "report", "score",
                                   "run"])
 @pytest.mark.parametrize("kind", ["absent", "empty", "garbage", "folder"])
 def test_files_that_cannot_be_used(unmix, table, tmp_path, name, kind):
