@@ -60,6 +60,9 @@ static const cli_option options[] = {
     {.name = "plan", .kind = CLI_SWITCH,
      .help = "Only tell the peak memory that the run would take, for 10 components without -k; "
              "write nothing."},
+    {.name = "each", .kind = CLI_FOLDER, .value = "DIR",
+     .help = "IN is several scans ('*.hspy', @list.txt) of any sizes, fitted together: a result and a report for "
+             "each go to DIR as well, with the same components in the same order."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
      .help = "Where the report goes; default: beside the first result."},
     {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
@@ -226,6 +229,9 @@ static um_status run(cli *c)
         job.link = cli_data_link(c, &job.scan);
         status = job.link != NULL ? UM_OK : UM_ERROR_ARGUMENT;
     }
+    if (status == UM_OK && cli_given(c, "each")) {
+        status = nmf_each_check(&job);
+    }
     if (status == UM_OK) {
         status = nmf_job_fit(&job);
     }
@@ -253,7 +259,8 @@ const cli_command cli_command_nmf = {
         "people is written beside the result.\n\n"
         "An interrupted run leaves a checkpoint and no partial result; --resume goes on from it "
         "and ends with the same result.",
-    .examples = "unmix nmf scan.hspy -o result.hspy # everything by default, with a report\n"
+    .examples = "unmix nmf 'aged_*.hspy' -k 6 -o joint.hspy --each aged # a series: the same components in all\n"
+                "unmix nmf scan.hspy -o result.hspy # everything by default, with a report\n"
                 "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct "
                 "beam\n"
                 "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five "

@@ -19,6 +19,7 @@ void nmf_job_clear(nmf_job *job)
     free(job->link);
     free(job->run);
     json_decref(job->files);
+    json_decref(job->each);
 }
 
 /* ---- the number of components ---------------------------------------------------------------- */
@@ -235,6 +236,9 @@ um_status nmf_job_store(nmf_job *job)
         status = um_report_write(c->ctx, model, job->report, &report);
         json_array_append_new(job->files, cli_json_text(job->report));
     }
+    if (status == UM_OK && cli_given(c, "each")) {
+        status = nmf_each_store(job);
+    }
     if (status == UM_OK && job->checkpoint != NULL) {
         unlink(job->checkpoint); /* it need not be there */
     }
@@ -293,6 +297,9 @@ static void say_fit(const nmf_job *job)
     char time[32];
     char memory[32];
     say_components(c, r->model);
+    if (job->each != NULL) {
+        nmf_each_say(job);
+    }
     cli_say(c, "\nerror        ||X - WH|| = %.8g, %.4g %% of ||X||", r->frobenius_error,
             100 * r->relative_error);
     if (isfinite(r->noise_ratio)) {
@@ -356,6 +363,9 @@ um_status nmf_job_tell(nmf_job *job)
     json_t *object = facts_json(job);
     if (object != NULL) {
         json_object_set(object, "files", job->files);
+        if (job->each != NULL) {
+            json_object_set(object, "each", job->each);
+        }
     }
     return cli_print_json(c, object);
 }

@@ -25,6 +25,7 @@ typedef struct nmf_job {
     um_nmf_result *result;
     json_t *files;
     int64_t planned_bytes; /* forecast of the peak resident set */
+    json_t *each; /* of --each: what is told of every scan; NULL without */
 } nmf_job;
 
 /* Chooses k if it was not given, and runs. */
@@ -34,6 +35,10 @@ UM_CHECK um_status nmf_job_plan(nmf_job *job);
 /* Provenance, models, report; removes the checkpoint. */
 UM_CHECK um_status nmf_job_store(nmf_job *job);
 UM_CHECK um_status nmf_job_tell(nmf_job *job);
+/* --each: whether it can be done, before the fit; a result and a page per scan; a table of shares. */
+UM_CHECK um_status nmf_each_check(nmf_job *job);
+UM_CHECK um_status nmf_each_store(nmf_job *job);
+void nmf_each_say(const nmf_job *job);
 void nmf_job_clear(nmf_job *job);
 
 #endif

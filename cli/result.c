@@ -109,7 +109,7 @@ um_status cli_overview_store(const cli_overview *overview, um_model *model)
 
 /* ---- provenance ----------------------------------------------------------------------------- */
 
-static json_t *input_json(const um_source_info *info, const char *digest)
+json_t *cli_json_input(const um_source_info *info, const char *digest)
 {
     return json_pack("{s:o, s:s, s:s, s:o, s:s}", "path", cli_json_text(info->path), "format",
                      info->format, "digest", digest, "shape", cli_json_shape(info->shape), "dtype",
@@ -153,7 +153,7 @@ um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *fa
     char *command = cli_command_line(c->argc, c->argv);
     json_t *ours = json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:f, s:I}", "input",
-        input_json(um_source_get_info(scan->source), digest), "recipe",
+        cli_json_input(um_source_get_info(scan->source), digest), "recipe",
         cli_json_text(um_recipe_text(scan->recipe)), "prep",
         cli_json_object(um_matrix_report(scan->matrix)), "options", options_json(c), "command",
         cli_json_text(command != NULL ? command : ""), "version", um_version(), "build",

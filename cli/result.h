@@ -27,6 +27,8 @@ UM_CHECK um_status cli_overview_store(const cli_overview *overview, um_model *mo
 /* Merges input, recipe, options, command, version, build, seconds and peak into what the model's
  * provenance holds already; `facts` (taken over, may be NULL) wins over both. */
 UM_CHECK um_status cli_set_provenance(cli *c, cli_scan *scan, um_model *model, json_t *facts);
+/* What the provenance says of an input. */
+json_t *cli_json_input(const um_source_info *info, const char *digest);
 /* Whether every -o can be written, and at least one is given. */
 UM_CHECK um_status cli_check_models(cli *c);
 /* Where the report goes by --report, --no-report and the first -o: malloc'ed, NULL for none. Checks that it can. */

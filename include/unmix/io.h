@@ -69,6 +69,9 @@ UM_API const um_source_info *um_source_get_info(const um_source *source);
 /* The file's metadata as one JSON object (UTF-8), owned by the source. Never NULL. */
 UM_API const char *um_source_metadata(const um_source *source);
 
+/* Part i of a scan in several files, in their order (borrowed); NULL after the last, and for a single file. */
+UM_API um_source *um_source_part(um_source *source, int i);
+
 /* Reads the patterns of a rectangle into dst: rect.ny * rect.nx patterns in row-major order, each
  * ky*kx values of info.dtype, native endian. Thread-safe. Cost: the bytes covered (whole chunks for
  * chunked files). */

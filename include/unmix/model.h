@@ -61,6 +61,12 @@ UM_API const char *um_model_array_name(const um_model *model, int i);
  * go. UM_ERROR_ARGUMENT when there are none. Memory: k*M floats for the time of it. */
 UM_CHECK UM_API um_status um_model_turn(um_context *ctx, um_model *model);
 
+/* The ny x nx positions from `first` on (C order) as a model of their own: the same patterns in the same order, their
+ * loadings, masks, maps (residual_map*, sum_map, virtual_*) and the provenance; arrays about all positions stay
+ * behind. UM_ERROR_VALUE when all of them are excluded. Memory: k*(ny*nx + M) floats. */
+UM_CHECK UM_API um_status um_model_slice(um_context *ctx, const um_model *model, int64_t first, int64_t ny,
+                                         int64_t nx, const um_axis scan_axes[2], um_model **out);
+
 /* Provenance: one JSON object (input path, digest and shape, recipe, options, seed, version, build,
  * convergence, errors, seconds, peak bytes ...). Setting copies. Getting never gives NULL ("{}"). */
 UM_CHECK UM_API um_status um_model_set_provenance(um_model *model, const char *json);

@@ -193,6 +193,11 @@ const char *um_source_metadata(const um_source *source)
     return source->metadata_text;
 }
 
+um_source *um_source_part(um_source *source, int i)
+{
+    return source->ops->part != NULL && i >= 0 ? source->ops->part(source, i) : NULL;
+}
+
 /* Reads where positions may be absent at the end: whole rows, the row that breaks off, zeros. */
 static um_status read_short(um_source *source, um_rect rect, unsigned char *dst, size_t bytes)
 {
