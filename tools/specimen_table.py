@@ -48,7 +48,7 @@ def measure(unmix, name, case, seed, folder, *nmf):
     unmix("simulate", kind, "-o", scan, "--truth", truth, "--counts", COUNTS, "--seed", seed, "--hot", 0.001, "--dead",
           0.001, "--force", *sets)
     unmix("prep", scan, "-o", prepared, "--hot-pixels", 10, "--mask-beam", 4, "--force")
-    words = [*(("-k", k) if k else ()), "--stop", "floor", *nmf]
+    words = [*(("-k", k) if k else ()), *nmf]
     fit = unmix("nmf", prepared, "-o", result, "--no-report", "--no-checkpoint", "--force", *words)
     score = unmix("score", result, truth)
     state, phase = score["by_state"], score["by_phase"]
