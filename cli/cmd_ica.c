@@ -11,8 +11,8 @@ static const cli_option options[] = {
      .help = "The result: .hspy (HyperSpy opens it; plot_bss_results() shows it) or .npz."},
     {.name = "method", .kind = CLI_CHOICE, .value = "fastica|varimax", .preset = "fastica",
      .help = "fastica = as independent as possible; varimax = few large values, the others small."},
-    {.name = "on", .kind = CLI_CHOICE, .value = "loadings|patterns", .preset = "loadings",
-     .help = "Of what that is asked: of the maps, or of the patterns (HyperSpy's default)."},
+    {.name = "on", .kind = CLI_CHOICE, .value = "loadings|patterns", .preset = "patterns",
+     .help = "Of what that is asked: of the maps, or of the patterns (as HyperSpy does by default)."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Weights of the singular values (Keenan and Kotula 2004); auto = Poisson for counts only."},
     {.name = "tolerance", .kind = CLI_REAL, .value = "T", .preset = "1e-8",
@@ -226,8 +226,8 @@ const cli_command cli_command_ica = {
         "a Gaussian's: what is near 0 is noise, or a mixture.\n\n"
         "OUT holds the singular vectors as decomposition and the independent components as HyperSpy's "
         "blind source separation: bss_factors, bss_loadings, unmixing_matrix.",
-    .examples = "unmix ica scan.hspy -k 6 -o ica.hspy # independent maps, with a report\n"
-                "unmix ica scan.hspy --on patterns --method varimax -o v.npz # simple patterns\n",
+    .examples = "unmix ica scan.hspy -k 6 -o ica.hspy # independent patterns, with a report\n"
+                "unmix ica scan.hspy --method varimax --on loadings -o v.npz # simple maps\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

@@ -18,7 +18,7 @@ def scan(tmp_path_factory):
 def test_default_number_and_report(unmix, scan, tmp_path):
     """Three states: the singular values say so, and each map is high in one of them."""
     got = unmix("ica", scan, "-o", tmp_path / "i.npz")
-    assert got["k"] == 3 and got["on"] == "loadings" and got["method"] == "fastica" and got["weighted"] is True
+    assert got["k"] == 3 and got["on"] == "patterns" and got["method"] == "fastica" and got["weighted"] is True
     assert {name.rsplit("/", 1)[-1] for name in got["files"]} == {"i.npz", "i.html"}
     assert "fastica" in (tmp_path / "i.html").read_text()
     with np.load(tmp_path / "i.npz") as file:

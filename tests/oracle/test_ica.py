@@ -115,7 +115,7 @@ def test_known_sources(unmix, tmp_path):
     maps = numpy.stack([random.exponential(1, 4000), random.uniform(0, 4, 4000), random.random(4000) < 0.1], 1)
     x = (maps @ random.gamma(0.5, 1, (3, 60))).reshape(50, 80, 6, 10)
     numpy.save(tmp_path / "scan.npy", x.astype("f4"))
-    unmix("ica", tmp_path / "scan.npy", "-k", 3, "--weights", "none", "-o", tmp_path / "r.npz", "--no-report")
+    unmix("ica", tmp_path / "scan.npy", "-k", 3, "--on", "loadings", "--weights", "none", "-o", tmp_path / "r.npz", "--no-report")
     with numpy.load(tmp_path / "r.npz") as file:
         found, before = file["bss_loadings"].astype(float), file["loadings"].astype(float)
 
@@ -137,7 +137,7 @@ def test_noise_is_told(unmix, tmp_path):
     """Gaussian sources have no independent directions: the bound on iterations holds, and it is said."""
     x = numpy.random.default_rng(4).normal(0, 1, (30, 40, 5, 4)) + 2
     numpy.save(tmp_path / "scan.npy", x.astype("f4"))
-    got = unmix("ica", tmp_path / "scan.npy", "-k", 5, "--weights", "none", "--max-iterations", 7,
+    got = unmix("ica", tmp_path / "scan.npy", "-k", 5, "--on", "loadings", "--weights", "none", "--max-iterations", 7,
                 "-o", tmp_path / "r.npz", "--no-report")
     assert got["iterations"] == 7 and got["converged"] is False and got["change"] > 1e-8
 
@@ -148,7 +148,7 @@ def test_hyperspy_plots_components(unmix, scan, tmp_path, python):
     """Debian's HyperSpy 1.7 and the newest."""
     if subprocess.run([python, "-c", "import hyperspy"], capture_output=True).returncode != 0:
         pytest.skip(f"{python} has no HyperSpy")
-    unmix("ica", scan / "scan.npy", "-k", 3, "-o", tmp_path / "i.hspy", "-o", tmp_path / "i.npz")
+    unmix("ica", scan / "scan.npy", "-k", 3, "--on", "loadings", "-o", tmp_path / "i.hspy", "-o", tmp_path / "i.npz")
     done = subprocess.run([python, pathlib.Path(__file__).parent / "hyperspy_bss.py", tmp_path / "i.hspy",
                            tmp_path / "i.npz"], capture_output=True, text=True,
                           env={**os.environ, "PYTHONWARNINGS": "ignore"})
