@@ -84,6 +84,25 @@ static um_status rotate(ica_job *job)
 
 /* ---- keeping -------------------------------------------------------------------------------------- */
 
+/* Of the turned components, in the place of the singular vectors' share. */
+static um_status store_shares(const um_ica_result *r, um_model *model)
+{
+    double total = 0;
+    for (int64_t i = 0; i < r->k; i++) {
+        total += r->strength[i] * r->strength[i];
+    }
+    double *share = calloc((size_t)r->k, sizeof *share);
+    if (share == NULL) {
+        return UM_ERROR_MEMORY;
+    }
+    for (int64_t i = 0; i < r->k; i++) {
+        share[i] = r->strength[i] * r->strength[i] / total;
+    }
+    um_status status = um_model_set_array(model, "component_contribution", 1, &r->k, share);
+    free(share);
+    return status;
+}
+
 static um_status save(ica_job *job)
 {
     cli *c = job->c;
@@ -105,6 +124,7 @@ static um_status save(ica_job *job)
     if (status == UM_OK && job->report != NULL) {
         um_report_options report = {.overwrite = c->force};
         status = um_model_turn(c->ctx, model); /* the page shows what was asked for */
+        status = status == UM_OK ? store_shares(r, model) : status;
         if (status == UM_OK) {
             status = um_report_write(c->ctx, model, job->report, &report);
             json_array_append_new(job->files, cli_json_text(job->report));

@@ -225,7 +225,8 @@ static um_status fill(um_facts *f)
     f->masked_pixels = count_masked(f->signal_mask, f->pixels);
     f->masked_positions = count_masked(f->navigation_mask, f->positions);
     const char *method = um_model_method(f->model);
-    f->is_svd = method != NULL && strcmp(method, "SVD") == 0;
+    f->is_svd = method != NULL && (strcmp(method, "SVD") == 0 || strcmp(method, "fastica") == 0 ||
+                                   strcmp(method, "varimax") == 0);
     f->provenance = json_loads(um_model_provenance(f->model), 0, NULL);
     if (!json_is_object(f->provenance)) {
         json_decref(f->provenance);
