@@ -12,6 +12,8 @@ typedef struct store {
     size_t room;          /* patterns per worker's buffer */
     um_sink *sink;        /* NULL: whole scan in `memory` */
     char *memory;
+    char *zero;           /* a pattern of zeros */
+    int64_t next;         /* excluded positions before this one are written */
     cli_stored tally;
 } store;
 
@@ -20,6 +22,7 @@ typedef struct buffer {
     char *patterns;
     int64_t *position;
     size_t count;
+    int64_t end; /* behind the last position so far */
     cli_stored tally;
 } buffer;
 
@@ -89,11 +92,27 @@ static um_status visit(void *user, void *state, const um_tile *tile)
                 }
             }
             b->position[b->count] = tile->position[r];
+            b->end = tile->position[r] + 1 > b->end ? tile->position[r] + 1 : b->end;
             dst = b->patterns + b->count++ * s->pattern_bytes;
         }
         cli_convert_values(tile->dtype, pattern, s->dtype, dst, s->pattern_pixels, &b->tally);
     }
     return UM_OK;
+}
+
+/* Positions before `end` that the matrix leaves out are zero in the file, one pattern at a time: as the pass goes,
+ * because a chunk waits in memory for all of its positions. */
+static um_status write_excluded(store *s, int64_t end)
+{
+    const uint8_t *mask = s->info->navigation_mask;
+    int64_t nx = s->info->shape.nx;
+    um_status status = UM_OK;
+    for (; mask != NULL && s->next < end && status == UM_OK; s->next++) {
+        if (mask[s->next] != 0) {
+            status = um_sink_write(s->sink, (um_rect){s->next / nx, s->next % nx, 1, 1}, s->zero);
+        }
+    }
+    return status;
 }
 
 static um_status merge(void *user, void *state)
@@ -103,7 +122,11 @@ static um_status merge(void *user, void *state)
     s->tally.clipped += b->tally.clipped;
     s->tally.not_a_number += b->tally.not_a_number;
     b->tally = (cli_stored){0};
-    return s->sink != NULL ? flush(s, b) : UM_OK;
+    if (s->sink == NULL) {
+        return UM_OK;
+    }
+    um_status status = flush(s, b);
+    return status == UM_OK ? write_excluded(s, b->end) : status;
 }
 
 static void stop(void *user, void *state)
@@ -120,25 +143,6 @@ static void stop(void *user, void *state)
 /* By block, so that what one worker writes waits little for what others write before it. */
 static const um_visitor visitor = {
     .start = start, .visit = visit, .merge = merge, .stop = stop, .by_block = true};
-
-/* Positions that the matrix leaves out are zero in the file, one pattern at a time. */
-static um_status write_excluded(store *s)
-{
-    const uint8_t *mask = s->info->navigation_mask;
-    int64_t nx = s->info->shape.nx;
-    um_status status = UM_OK;
-    char *zero = mask != NULL ? calloc(1, s->pattern_bytes) : NULL;
-    if (mask != NULL && zero == NULL) {
-        return UM_ERROR_MEMORY;
-    }
-    for (int64_t i = 0; mask != NULL && i < s->info->shape.ny * nx && status == UM_OK; i++) {
-        if (mask[i] != 0) {
-            status = um_sink_write(s->sink, (um_rect){i / nx, i % nx, 1, 1}, zero);
-        }
-    }
-    free(zero);
-    return status;
-}
 
 /* 64-bit floats without preparation: tiles are 32-bit, so these are copied straight from the
  * source. */
@@ -199,8 +203,11 @@ static um_status stream_to_sink(cli *c, cli_scan *scan, const cli_store_options 
     if (wants_all_digits(scan)) { /* positions that are missing are read as zeros */
         status = copy_as_stored(c, scan, s);
     } else {
-        status = um_matrix_pass(scan->matrix, "writing", &visitor, s);
-        status = status == UM_OK ? write_excluded(s) : status;
+        s->zero = calloc(1, s->pattern_bytes);
+        status = s->zero != NULL ? um_matrix_pass(scan->matrix, "writing", &visitor, s)
+                                 : cli_fail(c, UM_ERROR_MEMORY, "no memory for a pattern");
+        status = status == UM_OK ? write_excluded(s, s->info->shape.ny * s->info->shape.nx) : status;
+        free(s->zero);
     }
     if (status == UM_OK) {
         status = um_sink_commit(s->sink);

@@ -84,6 +84,20 @@ def test_the_input_is_never_the_output(unmix, scan):
     assert scan.read_bytes() == before
 
 
+def test_excluded_positions_do_not_hold_the_scan_in_memory(unmix, tmp_path):
+    """A chunk waits for all of its positions, and here half of every chunk is excluded."""
+    mask = np.zeros((40, 48), bool)
+    mask[:, ::2] = True
+    np.save(tmp_path / "mask.npy", mask)
+    scan = np.random.default_rng(5).poisson(1, (40, 48, 128, 128)).astype("u1")
+    np.save(tmp_path / "scan.npy", scan)
+    unmix("prep", tmp_path / "scan.npy", "-o", tmp_path / "a.hspy", "--navigation-mask", tmp_path / "mask.npy",
+          "--memory", "24M")
+    unmix("convert", tmp_path / "a.hspy", tmp_path / "b.npy")
+    scan[mask] = 0
+    assert np.array_equal(np.load(tmp_path / "b.npy"), scan)
+
+
 @pytest.mark.parametrize("dtype", ["f8", "u2"])
 def test_missing_positions_are_stored_as_zero(unmix, tmp_path, dtype):
     values = np.random.default_rng(1).integers(1, 99, (4, 5, 3, 3)).astype(dtype)
