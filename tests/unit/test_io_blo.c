@@ -205,7 +205,7 @@ static void sink_writes_what_is_read(void **state)
     assert_non_null(strstr(um_source_metadata(source), "Detector pixel : 0.0325 1/A"));
     const char *length = strstr(um_source_metadata(source), "\"camera_length_mm\":");
     assert_non_null(length);
-    double length_mm = atof(strchr(length, ':') + 1);
+    double length_mm = strtod(strchr(length, ':') + 1, NULL);
     assert_true(fabs(length_mm * 0.0325 * 0.0250793 / 0.1 - 1.0) < 1e-3); /* 0.1 mm pixels */
     assert_int_equal(um_source_read(source, (um_rect){0, 0, NY, NX}, back), UM_OK);
     assert_memory_equal(all, back, sizeof all);
