@@ -61,7 +61,7 @@ static void kernels(cli *c, const json_t *list)
     json_array_foreach (list, i, row) {
         char peak[16], memory[16], times[48] = "";
         if (!isnan(number(row, "times_blas"))) {
-            snprintf(times, sizeof times, ", %.1f x BLAS on floats", number(row, "times_blas"));
+            snprintf(times, sizeof times, ", %.1f x one-thread BLAS on floats", number(row, "times_blas"));
         } else if (!isnan(number(row, "times_dense"))) {
             snprintf(times, sizeof times, ", %.2f x the dense pass", number(row, "times_dense"));
         }

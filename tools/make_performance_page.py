@@ -130,7 +130,7 @@ def kernels_part(report, folder):
 
     def beside(r):
         if "times_blas" in r:
-            return f"{r['times_blas']:.1f} x BLAS on floats"
+            return f"{r['times_blas']:.1f} x one-thread BLAS on floats"
         return f"{r['times_dense']:.2f} x the dense pass" if "times_dense" in r else ""
 
     return ("One visit of every pattern that multiplies by the components, solves for the loadings and adds up the sums for "

@@ -66,7 +66,9 @@ def counts(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", [
-    ("svd", "dense.npy", "-k", 5), ("svd", "sparse.npy", "-k", 30, "--threads", 1),
+    ("svd", "dense.npy", "-k", 5),
+    pytest.param(("svd", "sparse.npy", "-k", 30, "--threads", 1),
+                 marks=pytest.mark.xfail(reason="falls short: planned 40 MB, peak 35 MB")),
     ("nmf", "dense.npy", "-k", 4), ("nmf", "dense.npy", "-k", 12, "--memory", "90M", "--threads", 2),
     ("nmf", "sparse.npy", "-k", 4, "--threads", 2)], ids=lambda c: "-".join(map(str, c)).replace("--", ""))
 def test_the_peak_is_known_before(unmix, counts, tmp_path, command):
@@ -74,7 +76,7 @@ def test_the_peak_is_known_before(unmix, counts, tmp_path, command):
     extra = ["--max-passes", 1, "--no-report", "--no-checkpoint"] if name == "nmf" else []
     made = unmix(name, counts / scan, *options, *extra, "-o", tmp_path / "r.npz")
     print(f"planned {made['planned_bytes'] / 1e6:.0f} MB, peak {made['peak_bytes'] / 1e6:.0f} MB")
-    assert abs(made["planned_bytes"] - made["peak_bytes"]) < max(0.1 * made["peak_bytes"], 8e6)
+    assert abs(made["planned_bytes"] - made["peak_bytes"]) < 0.1 * made["peak_bytes"]
     plan = unmix(name, counts / scan, *options, "--plan")
     assert abs(plan["planned_bytes"] - made["planned_bytes"]) < 0.05 * made["planned_bytes"]
     too_little = plan["least_bytes"] // 2
