@@ -27,7 +27,7 @@ const char um_report_style[] =
     "th,td{text-align:left;padding:4px 22px 4px 0;vertical-align:top;border-bottom:1px solid "
     "#ececf0}\n"
     "thead th{border-bottom:1.5px solid var(--ink);font-weight:600}\n"
-    "th[scope=row]{font-weight:400;color:var(--soft);white-space:nowrap}\n"
+    "th[scope=row]{font-weight:400;color:var(--soft)}\n"
     "td{overflow-wrap:anywhere}\n"
     "td.n,th.n{text-align:right}\n"
     ".pair{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);column-gap:40px}\n"
