@@ -45,6 +45,8 @@ static const cli_option options[] = {
     {.name = "ellipse", .kind = CLI_TEXT, .value = "RATIO,DEG",
      .help = "Elliptical distortion: long over short axis, and the direction of the long one from the right, "
              "counter-clockwise."},
+    {.name = "symmetry", .kind = CLI_REAL, .value = "PER_A", .preset = "1", .least = 1e-6, .most = 10,
+     .help = "Tell how much opposite reflections up to this |g| in 1/\u00c5 differ."},
     {.name = "direct-beam", .kind = CLI_REAL, .value = "X", .preset = "1", .least = 0, .most = 1e9,
      .help = "Intensity of the direct beam in the picture, relative to the strongest reflection."},
     {0}};
@@ -57,6 +59,7 @@ typedef struct job {
     um_detector detector;
     um_spot *spots;
     size_t count;
+    um_friedel friedel;
 } job;
 
 /* Exactly `count` numbers between commas or blanks. */
@@ -203,6 +206,10 @@ static um_status diffract(job *j)
         status = um_diffract(c->ctx, all, &j->orientation, &j->beam, &j->spots, &j->count);
     }
     um_reflections_free(c->ctx, all);
+    if (status == UM_OK) {
+        status = um_friedel_compare(c->ctx, j->spots, j->count, j->beam.precession_mrad, cli_real(c, "symmetry"),
+                                    &j->friedel);
+    }
     size_t kept = 0;
     for (size_t i = 0; i < j->count; i++) {
         if (on_detector(&j->detector, &j->spots[i])) {
@@ -303,6 +310,13 @@ static json_t *crystal_json(const um_crystal *x)
                      cli_json_text(x->symbol));
 }
 
+static json_t *friedel_json(const um_friedel *f)
+{
+    return json_pack("{s:f, s:I, s:o, s:I, s:o}", "within_per_A", f->within_per_A, "pairs", (json_int_t)f->pairs,
+                     "difference", cli_json_real(f->difference), "swept_pairs", (json_int_t)f->swept,
+                     "corrected_difference", cli_json_real(f->corrected));
+}
+
 static um_status tell(job *j)
 {
     cli *c = j->c;
@@ -315,15 +329,24 @@ static um_status tell(job *j)
             json_array_append_new(m, json_real(j->orientation.m[i / 3][i % 3]));
         }
         return cli_print_json(
-            c, json_pack("{s:o, s:o, s:f, s:f, s:[I,I], s:f, s:[f,f], s:f, s:o}", "crystal", crystal_json(x),
+            c, json_pack("{s:o, s:o, s:f, s:f, s:[I,I], s:f, s:[f,f], s:f, s:o, s:o}", "crystal", crystal_json(x),
                          "orientation", m, "wavelength_A", wavelength, "precession_mrad", j->beam.precession_mrad,
                          "shape", (json_int_t)d->ky, (json_int_t)d->kx, "scale_per_A", d->scale_per_A, "center", d->cy,
-                         d->cx, "disc_radius_px", d->radius_px, "reflections", spots_json(j)));
+                         d->cx, "disc_radius_px", d->radius_px, "opposite", friedel_json(&j->friedel), "reflections", spots_json(j)));
     }
     cli_say(c, "%s: %.5g %.5g %.5g A, %.5g %.5g %.5g deg, %zu atoms, space group %d %s", x->name, x->cell[0],
             x->cell[1], x->cell[2], x->cell[3], x->cell[4], x->cell[5], x->atoms, x->space_group, x->symbol);
     cli_say(c, "%g kV (%.5g A), %g nm, precession %g mrad, %.4g 1/A per px", j->beam.voltage_kV, wavelength,
             j->beam.thickness_nm, j->beam.precession_mrad, d->scale_per_A);
+    if (j->friedel.pairs > 0) {
+        const um_friedel *f = &j->friedel;
+        cli_say(c, "opposite reflections up to %g 1/A differ by %.1f %% of their intensity (%lld pairs)", f->within_per_A,
+                100.0 * f->difference, (long long)f->pairs);
+        if (f->swept > 0) {
+            cli_say(c, "... and by %.1f %% when the time that the cone gives to each is taken out (%lld pairs)",
+                    100.0 * f->corrected, (long long)f->swept);
+        }
+    }
     cli_say(c, "   h   k   l  |g| 1/A    s 1/A     |F| A     xi nm  intensity   row px  col px");
     enum { SHOWN = 24 };
     for (size_t i = 0; i < j->count && i < SHOWN; i++) {

@@ -155,6 +155,24 @@ UM_CHECK UM_API um_status um_diffract(um_context *ctx, const um_reflections *ref
                                       const um_orientation *orientation, const um_illumination *beam, um_spot **out,
                                       size_t *count);
 
+/* How much opposite reflections differ, the merging residual R of crystallography over Friedel pairs:
+ * R = sum |I(g) - I(-g)| / sum (I(g) + I(-g)), 0 for a pattern with its symmetry, 1 for one with one side dark.
+ *
+ * On a cone of half angle phi, s swings by |g| tan(phi) about that of the untilted beam, and goes through 0 in the time
+ * 1/L, L = 1/sqrt(1 - (s / (|g| tan phi))^2): a mistilt makes L of g and -g differ, in any crystal. `corrected` is R of I/L,
+ * the geometric correction of precession data (Vincent and Midgley 1994; Gjonnes 1997) at the orientation that the
+ * crystal has. It is over `swept` pairs: those of which both have |s| < 0.95 |g| tan(phi); others never meet Bragg's condition.
+ * Pairs with |g| <= within that are both among the spots; reflections of upper layers have no partner near the sphere. */
+typedef struct um_friedel {
+    double within_per_A;
+    int64_t pairs, swept;
+    double difference; /* R of all pairs; NaN: there are none */
+    double corrected;  /* NaN: none is swept, as without precession */
+} um_friedel;
+/* Of all spots of um_diffract(), in any order. Cost: a sort. */
+UM_CHECK UM_API um_status um_friedel_compare(um_context *ctx, const um_spot *spots, size_t count, double precession_mrad,
+                                             double within_per_A, um_friedel *out);
+
 /* ---- pictures ----------------------------------------------------------------------------------- */
 
 typedef struct um_detector {

@@ -69,36 +69,42 @@ def test_other_names_are_files(unmix, tmp_path, name):
 # ---- precession ----------------------------------------------------------------------------------------------------
 
 def asymmetries(pattern, scale):
-    """For 0.15 < |g| < 1 1/A: sum |I(q) - I(-q)| / sum (I(q) + I(-q)), and the same of squares, the share of power."""
+    """For 0.15 < |g| < 0.9 1/A: sum |I(q) - I(-q)| / sum (I(q) + I(-q)), and the same of squares, the share of power. Both sides of
+    a cone of 1 degree that is 5 mrad off cross Bragg's condition up to |g| = 2 (phi - tilt) / lambda = 0.99 1/A; the 400 of
+    aluminium, at 0.988, is touched by one side only and no matter of symmetry (docs/crystal.md)."""
     half = pattern[1:, 1:]  # the direct beam is at (ky / 2, kx / 2)
     turned = half[::-1, ::-1]
     y, x = numpy.mgrid[:half.shape[0], :half.shape[1]]
     g = numpy.hypot(y - half.shape[0] // 2, x - half.shape[1] // 2) * scale
-    off, all_of = ((half + sign * turned)[(g > 0.15) & (g < 1)] for sign in (-1, 1))
+    off, all_of = ((half + sign * turned)[(g > 0.15) & (g < 0.9)] for sign in (-1, 1))
     return numpy.array([numpy.abs(off).sum() / all_of.sum(), (off ** 2).sum() / (all_of ** 2).sum()])
 
 
 WIRE = {"bend_mrad": 0, "film_nm": 0, "segment_nm": 1e5, "ny": 36, "nx": 2}
-SPECIMENS = [("nanowire", {**WIRE, "wurtzite_nm": 0}), ("nanowire", {**WIRE, "wurtzite_nm": 1000}),
-             ("precipitates", {"stage": 1, "number_density": 1, "ny": 2, "nx": 2})]
+FOIL = {"stage": 1, "number_density": 1, "ny": 2, "nx": 2}
+SPECIMENS = {"zinc blende": ("nanowire", {**WIRE, "wurtzite_nm": 0}), "wurtzite": ("nanowire", {**WIRE, "wurtzite_nm": 1000}),
+             **{f"aluminium foil of {t} nm": ("precipitates", {**FOIL, "thickness_nm": t}) for t in (20, 40, 60, 80, 120)}}
 
 
-@pytest.mark.parametrize("kind, values", SPECIMENS, ids=["zinc blende", "wurtzite", "aluminium foil"])
-def test_precession_keeps_the_symmetry_of_mistilted_specimens(unmix, tmp_path, kind, values):
-    """1 degree against none at 5 mrad off the zone, mean pattern of the scan."""
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_precession_keeps_the_symmetry_of_mistilted_specimens(unmix, tmp_path, name):
+    """1 degree against none at 5 mrad off the zone, mean pattern of the scan; the mean over directions of the tilt counts."""
+    kind, values = SPECIMENS[name]
+    index = {}
     for tilt in ((0, 0), (5, 0), (0, 5), (3.5, 3.5)):
-        index = []
         for precession in (0, numpy.radians(1) * 1e3):
             chosen = {**values, "tilt_x_mrad": tilt[0], "tilt_y_mrad": tilt[1], "precession_mrad": precession,
                       "diffuse_nm": 0}
             unmix("simulate", kind, "-o", tmp_path / "s.npy", "--no-noise", "--dtype", "f32", "--force",
                   *(word for key, value in chosen.items() for word in ("--set", f"{key}={value}")))
-            index.append(asymmetries(numpy.load(tmp_path / "s.npy").mean((0, 1), dtype=float), 0.0325))
-        still, precessed = index
-        print(f"{kind} tilted {tilt}: asymmetry {still[0]:.3f} -> {precessed[0]:.3f}, of power {still[1]:.3f} -> "
+            index[tilt, precession > 0] = asymmetries(numpy.load(tmp_path / "s.npy").mean((0, 1), dtype=float), 0.0325)
+        still, precessed = (index[tilt, way] for way in (False, True))
+        print(f"{name} tilted {tilt}: asymmetry {still[0]:.3f} -> {precessed[0]:.3f}, of power {still[1]:.3f} -> "
               f"{precessed[1]:.4f}")
         if tilt == (0, 0):
             assert still.max() < 1e-5 and precessed.max() < 1e-5
         else:
-            assert still[0] > 0.4 and still[1] > 0.2
-            assert still[0] > 3.5 * precessed[0] and still[1] > 5 * precessed[1]
+            assert still[0] > 0.4 and still[0] > 4.5 * precessed[0]
+    still, precessed = (numpy.mean([index[tilt, way] for tilt, _ in index if tilt != (0, 0)], axis=0) for way in (False, True))
+    print(f"{name}: {still[0] / precessed[0]:.1f} times less, {still[1] / precessed[1]:.0f} times of power")
+    assert (still > 5 * precessed).all()

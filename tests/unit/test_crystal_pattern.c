@@ -316,6 +316,34 @@ static void precession_is_the_mean_over_the_cone(void **state)
     um_crystal_free(x);
 }
 
+/* R by hand: a pair that differs, one that is equal, one beyond the range, one without a partner, one not swept. */
+static void opposite_reflections_are_compared(void **state)
+{
+    (void)state;
+    const double phi = 10.0, t = tan(10e-3);
+    um_spot spots[] = {
+        {.hkl = {1, 0, 0}, .g_per_A = 0.5, .x_per_A = 0.5, .s_per_A = 0.6 * 0.5 * t, .intensity = 5.0},
+        {.hkl = {0, 2, 1}, .g_per_A = 0.8, .y_per_A = 0.8, .intensity = 4.0},
+        {.hkl = {0, 0, 7}, .g_per_A = 0.9, .intensity = 100.0},
+        {.hkl = {3, 0, 0}, .g_per_A = 1.5, .x_per_A = 1.5, .intensity = 50.0},
+        {.hkl = {-1, 0, 0}, .g_per_A = 0.5, .x_per_A = -0.5, .s_per_A = -0.8 * 0.5 * t, .intensity = 2.0},
+        {.hkl = {0, -2, -1}, .g_per_A = 0.8, .y_per_A = -0.8, .intensity = 4.0},
+        {.hkl = {-3, 0, 0}, .g_per_A = 1.5, .x_per_A = -1.5, .intensity = 1.0},
+        {.hkl = {1, 1, 0}, .g_per_A = 0.7, .x_per_A = 0.7, .s_per_A = 0.99 * 0.7 * t, .intensity = 3.0},
+        {.hkl = {-1, -1, 0}, .g_per_A = 0.7, .x_per_A = -0.7, .intensity = 1.0}};
+    const size_t count = sizeof spots / sizeof spots[0];
+    um_friedel f;
+    assert_int_equal(um_friedel_compare(ctx, spots, count, phi, 1.0, &f), UM_OK);
+    assert_int_equal(f.pairs, 3);
+    assert_int_equal(f.swept, 2);
+    assert_true(fabs(f.difference - (3.0 + 0.0 + 2.0) / (7.0 + 8.0 + 4.0)) < 1e-12);
+    assert_true(fabs(f.corrected - fabs(5.0 * 0.8 - 2.0 * 0.6) / (5.0 * 0.8 + 2.0 * 0.6 + 8.0)) < 1e-12);
+    assert_int_equal(um_friedel_compare(ctx, spots, count, 0.0, 2.0, &f), UM_OK);
+    assert_true(f.pairs == 4 && f.swept == 0 && isnan(f.corrected));
+    assert_int_equal(um_friedel_compare(ctx, NULL, 0, phi, 1.0, &f), UM_OK);
+    assert_true(f.pairs == 0 && isnan(f.difference));
+}
+
 /* ---- pictures --------------------------------------------------------------------------------------- */
 
 static void render_one(const um_detector *d, double x, double y, double *image)
@@ -434,6 +462,7 @@ int main(void)
         cmocka_unit_test(extinction_distances_are_known_ones),
         cmocka_unit_test(rocking_curves_have_their_closed_forms),
         cmocka_unit_test(precession_is_the_mean_over_the_cone),
+        cmocka_unit_test(opposite_reflections_are_compared),
         cmocka_unit_test(spots_keep_their_intensity_and_place),
         cmocka_unit_test(discs_cover_pixels_by_area),
         cmocka_unit_test(detectors_turn_and_stretch),
