@@ -54,11 +54,11 @@ typedef struct um_scene_files {
 /* Writes the scan in a stream, and the truth as a model: factors = state_pattern as this instrument shows them, of unit
  * sum; loadings = expected counts of each state per position (fraction x counts x sum of its pattern); arrays `labels`
  * (ny, nx: state of largest fraction), `fractions` (ny, nx, states) and, where the scene has them, `thickness` (ny, nx; nm),
- * `orientation` (ny, nx, 3; degrees), `particles` (P, 9: state, y_px, x_px, length_nm, width_nm, thickness_nm, angle_deg,
- * depth_nm, number), and of the instrument `descan` (ny, nx, 2: y and x shift, px), `hot_pixels` (ky, kx: counts that
+ * `orientation` (ny, nx, 3; degrees), `particles` (P, 13: state, y_px, x_px, length_nm, width_nm, thickness_nm, angle_deg,
+ * depth_nm, number, area_nm2, volume_nm3, in_foil, in_field: um_particle), and of the instrument `descan` (ny, nx, 2: y and x shift, px), `hot_pixels` (ky, kx: counts that
  * a hot pixel adds, -1 = dead). Provenance: {"simulation": {program, version, seed, states: [{name, phase, geometry_only,
- * background}], probe_px (standard deviation), step_nm, voltage_kV, instrument: {...}, specimen: the scene's
- * parameters}}. The scene is seen through the probe: it comes back blurred.
+ * background, and with particles: particles, per_um2, per_um3 (whose middle is in field and foil), asked_per_um3}],
+ * probe_px (standard deviation), step_nm, voltage_kV, foil_nm, instrument: {...}, specimen: the scene's parameters}}. The scene is seen through the probe: it comes back blurred.
  *
  * The context's seed decides all noise; the same seed gives the same bytes for any number of threads and any memory.
  * Memory: beyond the scene 8 bytes per library pixel where electrons are drawn (a mean of at most 3 per pixel; else up to

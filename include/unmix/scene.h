@@ -21,6 +21,7 @@ typedef struct um_scene_state {
     char phase[UM_SCENE_NAME]; /* "GaAs zinc blende": states of one phase share it */
     bool geometry_only;        /* positions of its reflections are right, intensities are not claimed */
     bool background;           /* vacuum, support, matrix: not something to be counted */
+    double density_per_um3;    /* of middles of its particles in the foil, as asked for; 0 = not by density */
 } um_scene_state;
 
 /* One embedded object. Positions are in scan px (the middle of the first position is 0, 0), sizes in nm. */
@@ -30,6 +31,10 @@ typedef struct um_particle {
     double length_nm, width_nm, thickness_nm; /* projected long and short size, and along the beam */
     double angle_deg;                         /* of the long side from x, counter-clockwise in the picture */
     double depth_nm;                          /* of its middle below the entrance surface */
+    /* Of what lies in the foil, before what particles that were placed earlier take of it: */
+    double area_nm2, volume_nm3; /* projected; both over the field's border */
+    double in_foil;              /* this volume over that of the whole body: 1 = not cut by a surface */
+    double in_field;             /* the part of this volume within the field: 1 = not cut by its border */
 } um_particle;
 
 typedef struct um_scene {
@@ -54,6 +59,7 @@ typedef struct um_scene {
     float *orientation_deg; /* ny*nx x 3, Bunge's angles of the strongest state that is not background; NaN = none; or NULL */
     um_particle *particle;
     size_t particles;
+    double foil_nm; /* thickness of the foil that particles are embedded in; 0 = none */
     char *parameters; /* malloc'ed text, INI: every parameter and the seed, which make this scene again */
 } um_scene;
 

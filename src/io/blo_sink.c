@@ -25,6 +25,7 @@ typedef struct blo_sink {
     int fd;
     int64_t data_at, first_row, rows; /* rows of a pattern that the disc has; */
     int64_t *from, *count;            /* and its pixels in each */
+    uint64_t unit;                    /* of the sums, so that 32 bits hold those of any disc */
     uint32_t *image;                  /* ny*nx sums over the disc */
 } blo_sink;
 
@@ -155,25 +156,29 @@ static um_status put_header(um_sink *sink, const um_sink_spec *spec)
 static void choose_disc(blo_sink *b, int64_t side)
 {
     double radius = fmax(1.0, BRIGHT_FIELD * (double)side);
-    int64_t middle = side / 2, reach = (int64_t)radius;
+    int64_t middle = side / 2, reach = (int64_t)radius, pixels = 0;
     b->first_row = middle > reach ? middle - reach : 0;
     for (int64_t y = b->first_row; y < side && y <= middle + reach; y++) {
         int64_t half = (int64_t)sqrt(radius * radius - (double)((y - middle) * (y - middle)));
         int64_t from = middle > half ? middle - half : 0, last = middle + half < side ? middle + half : side - 1;
         b->from[b->rows] = y * side + from;
         b->count[b->rows++] = last - from + 1;
+        pixels += last - from + 1;
     }
+    b->unit = (uint64_t)pixels * UINT8_MAX / UINT32_MAX + 1;
 }
 
 static uint32_t bright_field(const blo_sink *b, const uint8_t *pattern)
 {
-    uint32_t sum = 0;
+    uint64_t sum = 0;
     for (int64_t r = 0; r < b->rows; r++) {
+        uint32_t row = 0;
         for (int64_t i = 0; i < b->count[r]; i++) {
-            sum += pattern[b->from[r] + i];
+            row += pattern[b->from[r] + i];
         }
+        sum += row;
     }
-    return sum;
+    return (uint32_t)(sum / b->unit);
 }
 
 static um_status write_vector(um_sink *sink, struct iovec *part, int parts, int64_t offset)

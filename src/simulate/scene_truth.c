@@ -36,14 +36,37 @@ static json_t *describe_instrument(const um_instrument *i)
         um_dtype_name(i->dtype));
 }
 
+/* Particles of a state whose middle is in the field and in the foil: what a density counts, without bias by size. */
+static int64_t count_middles(const um_scene *scene, int64_t state)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < scene->particles; i++) {
+        const um_particle *p = &scene->particle[i];
+        bool in_foil = !(scene->foil_nm > 0.0) || (p->depth_nm >= 0.0 && p->depth_nm <= scene->foil_nm);
+        count += p->state == state && in_foil && p->y_px >= -0.5 && p->y_px <= (double)scene->ny - 0.5 &&
+                 p->x_px >= -0.5 && p->x_px <= (double)scene->nx - 0.5;
+    }
+    return count;
+}
+
 static json_t *describe_states(const um_scene *scene)
 {
+    const double area_um2 = 1e-6 * (double)(scene->ny * scene->nx) * scene->step_nm * scene->step_nm;
     json_t *list = json_array();
     for (int64_t s = 0; s < scene->states; s++) {
         const um_scene_state *state = &scene->state[s];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b}", "name", state->name, "phase", state->phase,
-                                              "geometry_only", (int)state->geometry_only, "background",
-                                              (int)state->background));
+        json_t *one = json_pack("{s:s, s:s, s:b, s:b}", "name", state->name, "phase", state->phase, "geometry_only",
+                                (int)state->geometry_only, "background", (int)state->background);
+        if (scene->particles > 0 && !state->background && area_um2 > 0.0) {
+            int64_t count = count_middles(scene, s);
+            json_object_set_new(one, "particles", json_integer((json_int_t)count));
+            json_object_set_new(one, "per_um2", json_real((double)count / area_um2));
+            if (scene->foil_nm > 0.0) {
+                json_object_set_new(one, "per_um3", json_real((double)count / (1e-3 * scene->foil_nm * area_um2)));
+                json_object_set_new(one, "asked_per_um3", json_real(state->density_per_um3));
+            }
+        }
+        json_array_append_new(list, one);
     }
     return list;
 }
@@ -51,9 +74,9 @@ static json_t *describe_states(const um_scene *scene)
 um_status um_scene_provenance(um_context *ctx, const um_scene *scene, const um_instrument *instrument, char **json)
 {
     json_t *all = json_pack(
-        "{s:{s:s, s:s, s:I, s:o, s:f, s:f, s:f, s:o, s:s}}", "simulation", "program", "unmix", "version",
+        "{s:{s:s, s:s, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:s}}", "simulation", "program", "unmix", "version",
         um_version(), "seed", (json_int_t)um_context_seed(ctx), "states", describe_states(scene), "probe_px",
-        scene->probe_px, "step_nm", scene->step_nm, "voltage_kV", scene->voltage_kV, "instrument",
+        scene->probe_px, "step_nm", scene->step_nm, "voltage_kV", scene->voltage_kV, "foil_nm", scene->foil_nm, "instrument",
         describe_instrument(instrument), "specimen", scene->parameters != NULL ? scene->parameters : "");
     *json = all != NULL ? json_dumps(all, 0) : NULL;
     json_decref(all);
@@ -151,7 +174,7 @@ static um_status set_labels(um_context *ctx, const um_scene *scene, um_model *tr
 
 static um_status set_particles(um_context *ctx, const um_scene *scene, um_model *truth)
 {
-    enum { COLUMNS = 9 };
+    enum { COLUMNS = 13 };
     const int64_t shape[2] = {(int64_t)scene->particles, COLUMNS};
     if (scene->particles == 0) {
         return UM_OK;
@@ -161,7 +184,8 @@ static um_status set_particles(um_context *ctx, const um_scene *scene, um_model 
     for (size_t i = 0; i < scene->particles; i++) {
         const um_particle *p = &scene->particle[i];
         const double row[COLUMNS] = {(double)p->state, p->y_px, p->x_px, p->length_nm, p->width_nm,
-                                     p->thickness_nm, p->angle_deg, p->depth_nm, (double)i};
+                                     p->thickness_nm, p->angle_deg, p->depth_nm, (double)i,
+                                     p->area_nm2, p->volume_nm3, p->in_foil, p->in_field};
         memcpy(table + i * COLUMNS, row, sizeof row);
     }
     um_status status = um_model_set_array(truth, "particles", 2, shape, table);

@@ -303,7 +303,7 @@ um_status um_specimen_assemble(um_context *ctx, um_specimen *s, um_scene **out)
         *a.scene = (um_scene){.ny = s->ny, .nx = s->nx, .ky = s->detector.ky, .kx = s->detector.kx,
                               .step_nm = s->step_nm, .pixel_per_A = s->detector.scale_per_A,
                               .voltage_kV = s->beam.voltage_kV, .states = s->states, .particle = s->particle,
-                              .particles = s->particles};
+                              .particles = s->particles, .foil_nm = s->solid ? s->thickness_nm : 0.0};
         s->particle = NULL;
         status = run(&a);
     }

@@ -1,4 +1,4 @@
-/* Bodies in a foil or on a film: which of them are where, the columns through them, and their table. */
+/* Bodies in a foil or on a film: which of them are where, and the columns through them. */
 #include "specimen_internal.h"
 
 #include <math.h>
@@ -50,24 +50,20 @@ static void deal(const um_specimen *s, um_bins *b, int64_t *fill)
     }
 }
 
-/* Long direction of the outline: that of the largest second moment of the projected half axes. */
-static void outline(const um_body *body, um_particle *p)
+/* A plate of which the surfaces leave a strip is as wide as that. */
+static bool is_narrow(const um_specimen *s, const um_body *body)
 {
-    double xx = 0.0, yy = 0.0, xy = 0.0, most = 0.0, least = 0.0;
-    for (int i = 0; i < 3; i++) {
-        double h = body->half_nm[i], x = body->axis[i][0], y = body->axis[i][1];
-        xx += h * h * x * x;
-        yy += h * h * y * y;
-        xy += h * h * x * y;
+    um_particle p;
+    um_body_outline(body, &p);
+    double width = p.width_nm, tall = fabs(body->axis[2][2]), flat = sqrt(fmax(0.0, 1.0 - tall * tall));
+    if (body->shape == UM_SHAPE_CYLINDER && flat > 1e-3) {
+        double reach = um_body_reach(body, 2), z = body->center_nm[2];
+        um_span left = um_specimen_in_foil(s, (um_span){z - reach, z + reach});
+        if (left.to - left.from < 2.0 * reach) {
+            width = fmin(width, fmax(0.0, left.to - left.from) * tall / flat + 2.0 * body->half_nm[2] * flat);
+        }
     }
-    double angle = 0.5 * atan2(2.0 * xy, xx - yy), c = cos(angle), s = sin(angle);
-    for (int i = 0; i < 3; i++) {
-        most += pow(body->half_nm[i] * (body->axis[i][0] * c + body->axis[i][1] * s), 2.0);
-        least += pow(body->half_nm[i] * (body->axis[i][1] * c - body->axis[i][0] * s), 2.0);
-    }
-    p->length_nm = 2.0 * sqrt(most);
-    p->width_nm = 2.0 * sqrt(least);
-    p->angle_deg = angle * 180.0 / M_PI;
+    return width < 2.0 * s->step_nm;
 }
 
 um_status um_specimen_index_bodies(um_context *ctx, um_specimen *s)
@@ -79,9 +75,7 @@ um_status um_specimen_index_bodies(um_context *ctx, um_specimen *s)
     }
     s->bins = b;
     for (int64_t i = 0; i < s->bodies; i++) {
-        um_particle p;
-        outline(&s->body[i], &p);
-        s->body[i].narrow = p.width_nm < 2.0 * s->step_nm;
+        s->body[i].narrow = is_narrow(s, &s->body[i]);
     }
     b->size_nm = POSITIONS * s->step_nm;
     b->rows = s->ny / POSITIONS + 1;
@@ -119,7 +113,7 @@ static void add_piece(um_column *column, int32_t grain, double thickness_nm)
     column->piece[column->count++] = (um_piece){grain, thickness_nm, 0.5};
 }
 
-static um_span in_foil(const um_specimen *s, um_span span)
+um_span um_specimen_in_foil(const um_specimen *s, um_span span)
 {
     if (s->solid) {
         span.from = fmax(span.from, -0.5 * s->thickness_nm);
@@ -174,7 +168,7 @@ void um_bodies_column(const um_specimen *s, double x_nm, double y_nm, um_column 
     double left = s->thickness_nm;
     for (int64_t i = b->start[cell]; i < b->start[cell + 1]; i++) {
         const um_body *body = &s->body[b->body[i]];
-        um_span span = in_foil(s, um_body_span(body, x_nm, y_nm));
+        um_span span = um_specimen_in_foil(s, um_body_span(body, x_nm, y_nm));
         double length = s->solid ? um_spans_take(&taken, span) : span.to - span.from;
         if (length > 1e-6) {
             add_piece(column, body->grain, length);
@@ -184,37 +178,4 @@ void um_bodies_column(const um_specimen *s, double x_nm, double y_nm, um_column 
     if (s->matrix >= 0 && left > 1e-6) {
         add_piece(column, s->matrix, left);
     }
-}
-
-static bool describe(const um_specimen *s, const um_body *body, um_particle *p)
-{
-    double rx = um_body_reach(body, 0), ry = um_body_reach(body, 1), rz = um_body_reach(body, 2);
-    const double *c = body->center_nm;
-    um_span span = in_foil(s, (um_span){c[2] - rz, c[2] + rz});
-    if (!(span.to > span.from) || fabs(c[0]) - rx > 0.5 * (double)s->nx * s->step_nm ||
-        fabs(c[1]) - ry > 0.5 * (double)s->ny * s->step_nm) {
-        return false;
-    }
-    um_span middle = in_foil(s, um_body_span(body, c[0], c[1]));
-    *p = (um_particle){.state = s->grain[body->grain].state,
-                       .y_px = 0.5 * (double)(s->ny - 1) - c[1] / s->step_nm,
-                       .x_px = 0.5 * (double)(s->nx - 1) + c[0] / s->step_nm,
-                       .thickness_nm = fmax(0.0, middle.to - middle.from),
-                       .depth_nm = s->solid ? 0.5 * s->thickness_nm - c[2] : 0.0};
-    outline(body, p);
-    return true;
-}
-
-um_status um_specimen_list_particles(um_context *ctx, um_specimen *s)
-{
-    um_particle one;
-    size_t count = 0;
-    for (int64_t i = 0; i < s->bodies; i++) {
-        count += describe(s, &s->body[i], &one);
-    }
-    UM_TRY(um_buffer_alloc(ctx, count > 0 ? count : 1, sizeof *s->particle, "the table of particles", &s->particle));
-    for (int64_t i = 0; i < s->bodies; i++) {
-        s->particles += describe(s, &s->body[i], &s->particle[s->particles < count ? s->particles : 0]);
-    }
-    return UM_OK;
 }

@@ -14,7 +14,7 @@ static const um_specimen_parameter parameters[] = {
     {"tilt_y_mrad", "mrad", UM_PARAMETER_REAL, "-2", -500, 500, NULL, "lean of the zone axis up"},
     {"angle_deg", "deg", UM_PARAMETER_REAL, "15", -360, 360, NULL, "turn of the matrix in the picture"},
     {"thickness_nm", "nm", UM_PARAMETER_REAL, "80", 1, 5000, NULL, "of the foil"},
-    {"stage", "", UM_PARAMETER_INTEGER, "3", 1, 4, NULL, "of the heat treatment: sizes and number densities"},
+    {"stage", "", UM_PARAMETER_INTEGER, "3", 1, 5, NULL, "of the heat treatment: sizes and number densities"},
     {"number_density", "1/um3", UM_PARAMETER_REAL, "0", 0, 1e8, NULL,
      "of all particles, in the proportions of the stage; 0 = that of the stage"},
     {"size_scale", "", UM_PARAMETER_REAL, "1", 0.01, 100, NULL, "times the sizes of the stage"},
@@ -47,21 +47,21 @@ typedef struct species {
     double x[3], z[3], axis[3];
     int axes;     /* 3: cube axes by cyclic exchange; 4: the <111> by quarter turns about [001] */
     int in_plane; /* orientations on one axis that differ */
-    stage stage[4];
+    stage stage[5];
 } species;
 
 enum { MOST_SPECIES = 3 };
 static const species sets[][MOST_SPECIES] = {
     {{UM_PHASE_THETA_PRIME, "cif.theta_prime", true, {1, 0, 0}, {0, 0, 1}, {0, 0, 1}, 3, 1,
-      {{1500, 30, 2}, {1200, 45, 2.5}, {800, 60, 3}, {400, 110, 5}}},
+      {{1500, 30, 2}, {1200, 45, 2.5}, {800, 60, 3}, {400, 110, 5}, {120, 180, 9}}},
      {UM_PHASE_T1, "cif.t1", true, {1, 1, -2}, {1, 1, 1}, {1, 1, 1}, 4, 1,
-      {{500, 25, 1}, {1500, 45, 1.2}, {2500, 60, 1.4}, {1200, 110, 2.5}}}},
+      {{500, 25, 1}, {1500, 45, 1.2}, {2500, 60, 1.4}, {1200, 110, 2.5}, {500, 180, 5}}}},
     {{UM_PHASE_BETA_DOUBLE_PRIME, "cif.beta_double_prime", false, {2, 3, 0}, {-3, 2, 0}, {0, 0, 1}, 3, 4,
-      {{15000, 15, 3}, {20000, 30, 4}, {6000, 60, 6}, {0, 60, 6}}},
+      {{15000, 15, 3}, {20000, 30, 4}, {6000, 60, 6}, {0, 60, 6}, {0, 60, 6}}},
      {UM_PHASE_BETA_PRIME, "cif.beta_prime", false, {1, 0, 0}, {0, 0, 1}, {0, 0, 1}, 3, 2,
-      {{0, 120, 10}, {0, 120, 10}, {1500, 120, 10}, {800, 300, 15}}},
+      {{0, 120, 10}, {0, 120, 10}, {1500, 120, 10}, {800, 300, 15}, {150, 500, 25}}},
      {UM_PHASE_MG2SI, "cif.mg2si", true, {1, 1, 0}, {0, 0, 1}, {0, 0, 1}, 3, 1,
-      {{0, 200, 30}, {0, 200, 30}, {0, 200, 30}, {60, 200, 30}}}}};
+      {{0, 200, 30}, {0, 200, 30}, {0, 200, 30}, {60, 200, 30}, {60, 300, 50}}}}};
 
 static void unit(const double v[3], double out[3])
 {
@@ -187,6 +187,7 @@ static um_status add_variant(um_context *ctx, um_specimen *s, const species *sp,
     int32_t state = 0;
     double most = thickest(s, v, spread);
     UM_TRY(um_specimen_add_state(ctx, s, name, p->name, p->geometry_only, false, most, &state));
+    s->state[state].density_per_um3 = 1e9 * v->density_per_nm3;
     um_grain g = um_grain_crystal(s, state, phase, o, most);
     return um_specimen_add_grain(ctx, s, &g, &v->grain);
 }

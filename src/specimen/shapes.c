@@ -64,20 +64,26 @@ um_span um_body_span(const um_body *body, double x_nm, double y_nm)
     return (um_span){body->center_nm[2] - half, body->center_nm[2] + half};
 }
 
-double um_body_reach(const um_body *body, int axis)
+double um_body_reach_along(const um_body *body, const double direction[3])
 {
     double reach = 0.0;
     if (body->shape == UM_SHAPE_SPHERE) {
         return body->half_nm[0];
     }
     if (body->shape == UM_SHAPE_CYLINDER) {
-        double along = body->axis[2][axis];
+        double along = dot(body->axis[2], direction);
         return body->half_nm[2] * fabs(along) + body->half_nm[0] * sqrt(fmax(0.0, 1.0 - along * along));
     }
     for (int i = 0; i < 3; i++) {
-        reach += body->half_nm[i] * fabs(body->axis[i][axis]);
+        reach += body->half_nm[i] * fabs(dot(body->axis[i], direction));
     }
     return reach;
+}
+
+double um_body_reach(const um_body *body, int axis)
+{
+    const double direction[3] = {axis == 0, axis == 1, axis == 2};
+    return um_body_reach_along(body, direction);
 }
 
 double um_spans_take(um_spans *taken, um_span span)

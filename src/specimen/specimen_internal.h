@@ -96,7 +96,10 @@ typedef struct um_body {
 
 um_span um_span_slab(um_span span, const double at[3], const double normal[3], double half);
 um_span um_body_span(const um_body *body, double x_nm, double y_nm);
-double um_body_reach(const um_body *body, int axis); /* half of its extent along x, y or z */
+double um_body_reach_along(const um_body *body, const double direction[3]); /* half of its extent along a unit vector */
+double um_body_reach(const um_body *body, int axis);                        /* along x, y or z */
+/* Fills length, width and angle. */
+void um_body_outline(const um_body *body, um_particle *p);
 
 /* What is taken of a line: disjoint, ascending. */
 enum { UM_MOST_PIECES = 64 };
@@ -194,6 +197,7 @@ um_orientation um_grain_orientation(const um_grain *grain, double path);
 /* The column function of bodies, in a foil or on a film; needs um_specimen_index_bodies() before. */
 void um_bodies_column(const um_specimen *specimen, double x_nm, double y_nm, um_column *column);
 um_status um_specimen_index_bodies(um_context *ctx, um_specimen *specimen);
+um_span um_specimen_in_foil(const um_specimen *specimen, um_span span);
 /* Whether the step by step square about a place may hold something so narrow that one point does not do for it. */
 bool um_specimen_is_fine(const um_specimen *specimen, double x_nm, double y_nm);
 

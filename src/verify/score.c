@@ -40,15 +40,16 @@ static um_status take_particles(um_model *truth, um_comparison *c)
     if (c->particles == NULL) {
         return UM_OK;
     }
-    if (c->particles->ndim != 2 || c->particles->shape[1] != 9) {
-        return um_fail(c->ctx, UM_ERROR_SHAPE, "truth: particles is no table of 9 columns");
+    if (c->particles->ndim != 2 || c->particles->shape[1] < 9) {
+        return um_fail(c->ctx, UM_ERROR_SHAPE, "truth: particles is no table of 9 columns or more");
     }
+    const int64_t columns = c->particles->shape[1];
     for (int64_t i = 0; i < um_array_size(c->particles); i++) {
         double value = um_array_get(c->particles, i);
-        bool of_state = i % 9 == 0;
+        bool of_state = i % columns == 0;
         if (!isfinite(value) || (of_state && !(value >= 0.0 && value < (double)c->truth.k))) {
-            return um_fail(c->ctx, UM_ERROR_VALUE, "truth: particles: row %lld, column %lld is %g", (long long)(i / 9),
-                           (long long)(i % 9), value);
+            return um_fail(c->ctx, UM_ERROR_VALUE, "truth: particles: row %lld, column %lld is %g",
+                           (long long)(i / columns), (long long)(i % columns), value);
         }
     }
     return UM_OK;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { COLUMNS = 9, Y = 1, X, LENGTH, WIDTH, ANGLE = 6 };
+enum { Y = 1, X, LENGTH, WIDTH, ANGLE = 6 };
 static const double LEAST_IOU = 0.25; /* of a region and a particle's positions, for a hit */
 
 /* A rectangle in nm (or, of no size, in positions when the scan is not calibrated). */
@@ -39,7 +39,7 @@ typedef struct detection {
 static box make_box(const detection *d, const um_array *table, int64_t row)
 {
     bool calibrated = isfinite(d->view->c->step_nm[0]);
-    const int64_t at = row * COLUMNS;
+    const int64_t at = row * table->shape[1];
     double angle = um_array_get(table, at + ANGLE) * M_PI / 180.0;
     return (box){.y_px = um_array_get(table, at + Y),
                  .x_px = um_array_get(table, at + X),
@@ -66,7 +66,7 @@ static int64_t take_particles(detection *d, int64_t class)
     const um_comparison *c = d->view->c;
     d->count = 0;
     for (int64_t row = 0; row < c->particles->shape[0]; row++) {
-        int64_t state = (int64_t)um_array_get(c->particles, row * COLUMNS);
+        int64_t state = (int64_t)um_array_get(c->particles, row * c->particles->shape[1]);
         if (d->view->class_of[state] == class) {
             d->boxes[d->count++] = make_box(d, c->particles, row);
         }
