@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 
-LAYERS = ["base", "kernels", "io", "model", "prep", "image", "crystal", "specimen", "simulate", "factor",
+LAYERS = ["base", "kernels", "shapes", "io", "model", "prep", "image", "crystal", "specimen", "simulate", "factor",
           "cluster", "verify", "choose", "report", "bench"]
 PART_OF = {"ica": "factor", "evidence": "verify", "instrument": "simulate", "scene": "specimen"}  # modules of several public headers
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

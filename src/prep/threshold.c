@@ -1,5 +1,6 @@
 /* Positions left out by the level of a virtual image: vacuum, holes, thick parts. */
 #include "steps.h"
+#include "unmix/shapes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,30 +41,6 @@ static um_status level_visit(void *user, void *state, const um_tile *tile)
     return UM_OK;
 }
 
-/* Greatest variance between the two classes of the sorted values (Otsu), exactly, without bins. */
-static double otsu(const double *sorted, size_t n)
-{
-    double total = 0;
-    for (size_t i = 0; i < n; i++) {
-        total += sorted[i];
-    }
-    double below = 0;
-    double best = -1;
-    double level = sorted[0];
-    for (size_t i = 0; i + 1 < n; i++) {
-        below += sorted[i];
-        double count = (double)(i + 1);
-        double rest = (double)(n - i - 1);
-        double gap = below / count - (total - below) / rest;
-        double between = count * rest * gap * gap;
-        if (sorted[i] < sorted[i + 1] && between > best) {
-            best = between;
-            level = 0.5 * (sorted[i] + sorted[i + 1]);
-        }
-    }
-    return level;
-}
-
 static um_status exclude(um_prep *prep, const double *map)
 {
     const um_recipe *r = prep->recipe;
@@ -84,9 +61,13 @@ static um_status exclude(um_prep *prep, const double *map)
         return um_fail(prep->ctx, UM_ERROR_VALUE, "navigation-threshold: no position has a value");
     }
     qsort(sorted, n, sizeof *sorted, um_compare_f64);
-    double level =
-        isnan(r->threshold_factor) ? otsu(sorted, n) : r->threshold_factor * sorted[n / 2];
+    double level = r->threshold_factor * sorted[n / 2];
+    um_status status = UM_OK;
+    if (isnan(r->threshold_factor)) {
+        status = um_threshold(prep->ctx, UM_THRESHOLD_OTSU, sorted, (int64_t)n, 0, &level);
+    }
     free(sorted);
+    UM_TRY(status);
     int64_t excluded = 0;
     for (size_t i = 0; i < positions; i++) {
         bool out = mask[i] == 0 && (r->threshold_above ? map[i] > level : map[i] < level);

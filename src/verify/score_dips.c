@@ -12,7 +12,6 @@ typedef struct dips {
     double *brightest; /* per state; 0 = nowhere in the scan */
     uint8_t *shared;
     int32_t *region;
-    int64_t *stack;
     double *of_state, *of_component; /* sums per region */
 } dips;
 
@@ -83,12 +82,12 @@ static void mark_shared(dips *d, int64_t t)
     }
 }
 
-static void score_state(dips *d, int64_t t, um_state_score *state)
+static um_status score_state(dips *d, int64_t t, um_state_score *state)
 {
     const um_comparison *c = d->c;
     int64_t r = c->score->component_of[t];
     mark_shared(d, t);
-    state->shared = um_label_regions(c->shape.ky, c->shape.kx, d->shared, d->region, d->stack);
+    UM_TRY(um_label(c->ctx, c->shape.ky, c->shape.kx, d->shared, 8, d->region, &state->shared));
     state->shared_missing = 0;
     double scale = r >= 0 ? find_scale(d, t, r) : 0.0;
     for (int64_t i = 0; i < state->shared; i++) {
@@ -103,14 +102,15 @@ static void score_state(dips *d, int64_t t, um_state_score *state)
             double g = r >= 0 ? scale * found_value(c, r, q) : 0.0;
             missing += fmax(0.0, h - g);
             whole += h;
-            d->of_state[d->region[q]] += h;
-            d->of_component[d->region[q]] += g;
+            d->of_state[d->region[q] - 1] += h;
+            d->of_component[d->region[q] - 1] += g;
         }
     }
     state->dip = um_part(missing, r >= 0 ? whole : 0.0);
     for (int64_t i = 0; i < state->shared && r >= 0; i++) {
         state->shared_missing += d->of_component[i] < 0.5 * d->of_state[i];
     }
+    return UM_OK;
 }
 
 um_status um_score_dips(um_comparison *c)
@@ -120,23 +120,21 @@ um_status um_score_dips(um_comparison *c)
               .brightest = calloc((size_t)c->truth.k, sizeof(double)),
               .shared = calloc(m, 1),
               .region = calloc(m, sizeof(int32_t)),
-              .stack = calloc(m, sizeof(int64_t)),
               .of_state = calloc(m, sizeof(double)),
               .of_component = calloc(m, sizeof(double))};
     um_status status = UM_OK;
-    if (d.brightest == NULL || d.shared == NULL || d.region == NULL || d.stack == NULL || d.of_state == NULL ||
+    if (d.brightest == NULL || d.shared == NULL || d.region == NULL || d.of_state == NULL ||
         d.of_component == NULL) {
         status = um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
     } else {
         find_brightest(&d);
-        for (int64_t t = 0; t < c->truth.k; t++) {
-            score_state(&d, t, &c->score->state[t]);
+        for (int64_t t = 0; status == UM_OK && t < c->truth.k; t++) {
+            status = score_state(&d, t, &c->score->state[t]);
         }
     }
     free(d.brightest);
     free(d.shared);
     free(d.region);
-    free(d.stack);
     free(d.of_state);
     free(d.of_component);
     return status;

@@ -127,20 +127,21 @@ static void place_faint(detection *d)
 }
 
 /* Regions of the called map that are large enough, numbered anew. */
-static void find_regions(detection *d, int64_t class)
+static um_status find_regions(detection *d, int64_t class)
 {
     const um_comparison *c = d->view->c;
+    int64_t all = 0;
     for (int64_t p = 0; p < d->positions; p++) {
         d->map[p] = um_compared(c->position_mask, p) &&
                     um_view_fraction(d->view, c->found, p, class) >= c->options.least_fraction;
     }
-    int64_t all = um_label_regions(c->shape.ny, c->shape.nx, d->map, d->region, d->stack);
+    UM_TRY(um_label(c->ctx, c->shape.ny, c->shape.nx, d->map, 8, d->region, &all));
     int64_t *number = d->stack;
     for (int64_t r = 0; r < all; r++) {
         d->size[r] = 0;
     }
     for (int64_t p = 0; p < d->positions; p++) {
-        if (d->region[p] >= 0) {
+        if (--d->region[p] >= 0) { /* from 0, and -1 outside */
             d->size[d->region[p]]++;
         }
     }
@@ -154,6 +155,7 @@ static void find_regions(detection *d, int64_t class)
     for (int64_t p = 0; p < d->positions; p++) {
         d->region[p] = d->region[p] >= 0 ? (int32_t)number[d->region[p]] : -1;
     }
+    return UM_OK;
 }
 
 static int by_pair(const void *a, const void *b)
@@ -268,7 +270,7 @@ static um_status score_class(detection *d, int64_t class, um_particle_score *s)
     take_particles(d, class);
     UM_TRY(own_positions(d, class));
     place_faint(d);
-    find_regions(d, class);
+    UM_TRY(find_regions(d, class));
     UM_TRY(find_overlaps(d));
     *s = (um_particle_score){.particles = d->count, .regions = d->regions, .hits = count_hits(d)};
     for (int64_t i = 0; i < d->count; i++) {

@@ -3,6 +3,7 @@
 #define UM_VERIFY_INTERNAL_H
 
 #include "base_internal.h"
+#include "unmix/shapes.h"
 #include "unmix/verify.h"
 
 /* One side of the comparison: patterns, loadings, and the counts that a loading of 1 puts into the pixels compared. */
@@ -61,9 +62,6 @@ void um_score_view_clear(um_score_view *view);
 um_status um_score_tally(const um_view *view);
 /* score_particles.c */
 um_status um_score_particles(const um_view *view);
-/* regions.c: 8-connected regions of a map (ny x nx, not 0), numbered from 0 by their first position in C order; -1
- * elsewhere. Returns their number; stack holds ny*nx. */
-int64_t um_label_regions(int64_t ny, int64_t nx, const uint8_t *map, int32_t *region, int64_t *stack);
 /* score_dips.c, score_sharpness.c */
 um_status um_score_dips(um_comparison *c);
 um_status um_score_sharpness(um_comparison *c);
