@@ -39,6 +39,10 @@ static const char *shuffle(const um_chunk_filter *filter, const um_bytes *in, um
 
 static const char *deflate(const um_bytes *in, um_bytes *out)
 {
+    out->size = um_deflate_runs(in->data, in->size, out->data, out->capacity);
+    if (out->size > 0) {
+        return NULL;
+    }
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(GZIP_LEVEL);
     if (c == NULL) {
         return "no memory to compress it";

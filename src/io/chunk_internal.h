@@ -51,6 +51,10 @@ const char *um_chunk_decode(const um_chunk_pipeline *pipeline, unsigned mask, um
 /* Applies the pipeline in the same way; only the filters that the .hspy sink offers. */
 const char *um_chunk_encode(const um_chunk_pipeline *pipeline, um_bytes *data, um_bytes *other);
 
+/* zlib bytes of `in` by runs of equal bytes and Huffman codes: fast, and small, for sparse counts. 0: not worth it, since there is
+ * more than one run or byte for six bytes, or no room. */
+size_t um_deflate_runs(const unsigned char *in, size_t size, unsigned char *out, size_t capacity);
+
 /* Bit transposition of bitshuffle: `count` elements (a multiple of 8) of `width` bytes. */
 void um_bit_shuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
 void um_bit_unshuffle(const unsigned char *src, unsigned char *dst, size_t count, size_t width);
