@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
 /* Stands in front of each buffer, one alignment unit long. */
 typedef struct buffer_head {
@@ -76,6 +77,22 @@ um_status um_budget_require(um_context *ctx, size_t bytes, const char *what)
     return UM_OK;
 }
 
+/* Patterns are read along many rows at once, each on pages of its own: large pages, where the system has them to give, spare it
+ * looking up each. Only whole ones within the buffer, so that no more than what is counted becomes resident. */
+static void ask_for_large_pages(unsigned char *body, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    uintptr_t first = ((uintptr_t)body + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)body + bytes) / HUGE_PAGE * HUGE_PAGE;
+    if (end > first) {
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* advice only */
+    }
+#else
+    (void)body;
+    (void)bytes;
+#endif
+}
+
 um_status um_buffer_alloc(um_context *ctx, size_t count, size_t size, const char *what, void *out)
 {
     void **result = out;
@@ -98,6 +115,7 @@ um_status um_buffer_alloc(um_context *ctx, size_t count, size_t size, const char
     memcpy(body - sizeof(void *), &raw, sizeof raw);
     buffer_head head = {bytes};
     memcpy(body - 2 * sizeof(void *), &head, sizeof head);
+    ask_for_large_pages(body, bytes);
     size_t used = atomic_fetch_add(&ctx->in_use, bytes) + bytes;
     size_t peak = atomic_load(&ctx->peak);
     while (used > peak && !atomic_compare_exchange_weak(&ctx->peak, &peak, used)) {
