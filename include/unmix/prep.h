@@ -100,6 +100,9 @@ typedef struct um_visitor {
     um_status (*start)(void *user, void **state); /* one per worker; NULL = no state */
     um_status (*visit)(void *user, void *state, const um_tile *tile);
     um_status (*merge)(void *user, void *state); /* may be NULL */
+    /* Called before the patterns of the tiles visited since the last call or merge go away, wherever that is between
+     * visits; NULL = visit() is done with them when it returns. What is worked on here must not show where. */
+    um_status (*drain)(void *user, void *state);
     void (*stop)(void *user, void *state);       /* frees the state; may be NULL */
     bool sparse;                                 /* takes tiles that are sparse rows */
     bool by_block; /* a segment is one block, what is read at once: workers stay close to each other, for writing */

@@ -125,7 +125,7 @@ const um_comm *um_context_comm(const um_context *ctx);
 
 /* Instruction set chosen at context creation: the best the CPU has, or UNMIX_ISA=scalar|avx2|avx512. */
 /* Each holds those before it. */
-typedef enum um_isa { UM_ISA_SCALAR, UM_ISA_AVX2, UM_ISA_AVX512, UM_ISA_VNNI } um_isa;
+typedef enum um_isa { UM_ISA_SCALAR, UM_ISA_AVX2, UM_ISA_AVX512, UM_ISA_VNNI, UM_ISA_AMX } um_isa;
 um_isa um_context_isa(const um_context *ctx);
 const char *um_isa_name(um_isa isa);
 

@@ -2,6 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 const char *um_isa_name(um_isa isa)
 {
@@ -14,9 +19,29 @@ const char *um_isa_name(um_isa isa)
         return "avx512";
     case UM_ISA_VNNI:
         return "vnni";
+    case UM_ISA_AMX:
+        return "amx";
     }
     return "unknown";
 }
+
+#if defined(__x86_64__) && defined(__linux__)
+/* Tiles of bytes and bf16, and the system's leave to use them: their registers are large, so it wants to be asked, once
+ * for all threads of a process. */
+static bool has_tiles(void)
+{
+    enum { BF16 = 1 << 22, TILE = 1 << 24, INT8 = 1 << 25, ASK = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (d & (BF16 | TILE | INT8)) == (BF16 | TILE | INT8) &&
+           syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+#else
+static bool has_tiles(void)
+{
+    return false;
+}
+#endif
 
 static um_isa best_of_cpu(void)
 {
@@ -24,7 +49,10 @@ static um_isa best_of_cpu(void)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-        return __builtin_cpu_supports("avx512vnni") ? UM_ISA_VNNI : UM_ISA_AVX512;
+        if (!__builtin_cpu_supports("avx512vnni")) {
+            return UM_ISA_AVX512;
+        }
+        return has_tiles() ? UM_ISA_AMX : UM_ISA_VNNI;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         return UM_ISA_AVX2;

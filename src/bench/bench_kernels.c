@@ -241,6 +241,7 @@ static um_status set_up(bench *k, const um_bench_problem *problem)
     s->ctx = ctx;
     s->kernels = um_kernels_get(um_context_isa(ctx));
     s->grid = um_grid_kernels_get(um_context_isa(ctx));
+    s->tiles = um_tile_kernels_get(um_context_isa(ctx));
     s->n = k->x.n;
     s->dtype = k->x.dtype;
     s->m = k->x.m;

@@ -6,6 +6,7 @@
 #include "grid.h"
 #include "kernels.h"
 #include "prep_internal.h"
+#include "tiles.h"
 #include "unmix/factor.h"
 
 /* Excluded or empty rows and columns have u = 0 or v = 0. With Poisson weights u_p = sqrt(T / a_p) and
@@ -16,6 +17,7 @@ typedef struct um_scaled {
     um_matrix *matrix;
     const um_kernels *kernels;
     const um_grid_kernels *grid;
+    const um_tile_kernels *tiles; /* or NULL */
     um_dtype dtype; /* of the patterns */
     const um_sums *sums;
     um_sums *own_sums;

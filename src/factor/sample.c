@@ -104,6 +104,9 @@ static um_status walk_item(void *user, int64_t item, int worker)
         const um_tile tile = {
             .dtype = sample->dtype, .data = w->group[worker], .rows = rows, .position = position};
         UM_TRY(w->visitor->visit(w->user, w->state[worker], &tile));
+        if (w->visitor->drain != NULL) { /* the next group takes its place */
+            UM_TRY(w->visitor->drain(w->user, w->state[worker]));
+        }
     }
     return UM_OK;
 }

@@ -94,6 +94,7 @@ um_status um_scaled_init(um_scaled *s, um_matrix *matrix, um_weights weights, co
     s->matrix = matrix;
     s->kernels = um_kernels_get(um_context_isa(ctx));
     s->grid = um_grid_kernels_get(um_context_isa(ctx));
+    s->tiles = um_tile_kernels_get(um_context_isa(ctx));
     s->n = (size_t)(info->shape.ny * info->shape.nx);
     s->m = (size_t)(info->shape.ky * info->shape.kx);
     s->ld = um_kernel_stride(s->m);

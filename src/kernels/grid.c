@@ -6,6 +6,7 @@ const um_grid_kernels *um_grid_kernels_get(um_isa isa)
 {
     switch (isa) {
 #if defined(__x86_64__)
+    case UM_ISA_AMX:
     case UM_ISA_VNNI:
         return &um_grid_vnni;
     case UM_ISA_AVX512:

@@ -3,7 +3,7 @@
  *
  * X is a group of patterns as stored, u8 or u16: rows x m, C order, contiguous. It enters as bytes: x = low + 256
  * high, high bytes being skipped where there are none. A sum of 4096 pairs of a byte and a grid value is at most
- * 4096 * 255 * 32767 / 16 lanes < 2^31, one of 32 rows at most 32 * 255 * 32767 < 2^31: neither can overflow int32.
+ * 4096 * 255 * 32639 / 16 lanes < 2^31, one of 32 rows at most 32 * 255 * 32639 < 2^31: neither can overflow int32.
  * A factor is an integer of at most UM_GRID_MOST in magnitude times a step that is a power of two, so that
  * multiplying by it does not round. */
 #ifndef UM_GRID_H
@@ -11,7 +11,8 @@
 
 #include "base_internal.h"
 
-enum { UM_GRID_MOST = 32767, UM_GRID_PACK = 32 };
+/* 32,639 is the most that two signed bytes hold. */
+enum { UM_GRID_MOST = 32639, UM_GRID_PACK = 32 };
 
 typedef struct um_grid_kernels {
     /* a (rows x k) = X h', exact up to 2^53. h is packed: column j of component c is at um_grid_packed(k, c, j),

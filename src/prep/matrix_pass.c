@@ -47,6 +47,12 @@ static um_status compress(pass *p, pass_worker *w, const void *data, size_t rows
     return UM_OK;
 }
 
+/* Patterns that have been shown are about to go. */
+static um_status drain(const pass *p, pass_worker *w)
+{
+    return p->visitor->drain != NULL ? p->visitor->drain(p->user, w->state) : UM_OK;
+}
+
 /* Shows a group as it is held, or the patterns at `data`. */
 static um_status visit_group(pass *p, pass_worker *w, um_held held, const void *data, size_t rows)
 {
@@ -62,10 +68,12 @@ static um_status visit_group(pass *p, pass_worker *w, um_held held, const void *
         data = held.data;
     } else if (data == NULL) {
         size_t values = rows * (size_t)(m->layout.out.ky * m->layout.out.kx);
+        UM_TRY(drain(p, w));
         um_form_decode(held.form, m->info.dtype, held.data, rows, values, w->dense);
         data = w->dense;
     }
     if (p->sparse) {
+        UM_TRY(drain(p, w));
         UM_TRY(compress(p, w, data, rows, &sparse));
         tile.sparse = &sparse;
     } else {
@@ -104,7 +112,7 @@ static um_status visit_part(pass *p, pass_worker *w, const um_part *part, char *
             UM_TRY(visit_group(p, w, held, data, rows));
         }
     }
-    return UM_OK;
+    return drain(p, w);
 }
 
 static um_status pass_segment(void *user, int64_t segment, int index)

@@ -67,10 +67,12 @@ static void take_rows(void *user, const int64_t *position, size_t rows, const do
     }
 }
 
-static double pass_over(um_context *ctx, scan *s, int sparse_every)
+/* drain_every: groups between calls of drain(), 0 = none. */
+static double pass_over(um_context *ctx, scan *s, int sparse_every, int drain_every, bool tiles)
 {
     um_scaled scaled = {.ctx = ctx, .kernels = um_kernels_get(um_context_isa(ctx)), .n = N, .m = M,
-                        .ld = um_kernel_stride(M), .u = s->u, .v = s->v};
+                        .ld = um_kernel_stride(M), .u = s->u, .v = s->v, .dtype = UM_U16};
+    scaled.tiles = tiles ? um_tile_kernels_get(um_context_isa(ctx)) : NULL;
     assert_int_equal(scaled.ld, 64);
     um_exact_pass pass = {.scaled = &scaled, .k = K, .h = s->h, .rows = take_rows, .user = s,
                           .want_norm2 = true, .b = s->b, .g = s->g};
@@ -91,6 +93,9 @@ static double pass_over(um_context *ctx, scan *s, int sparse_every)
             tile.data = NULL;
         }
         assert_int_equal(um_exact_visitor.visit(run, state, &tile), UM_OK);
+        if (drain_every > 0 && group % drain_every == 0) {
+            assert_int_equal(um_exact_visitor.drain(run, state), UM_OK);
+        }
         if ((i + UM_GROUP_ROWS) % SEGMENT == 0 || i + UM_GROUP_ROWS >= N) {
             assert_int_equal(um_exact_visitor.merge(run, state), UM_OK);
         }
@@ -148,10 +153,31 @@ static void sums_are_right_in_any_form(void **state)
     assert_int_equal(um_context_create(&ctx), UM_OK);
     scan *s = make();
     for (int sparse_every = 0; sparse_every <= 3; sparse_every++) {
-        check(s, pass_over(ctx, s, sparse_every));
+        check(s, pass_over(ctx, s, sparse_every, 0, false));
+        check(s, pass_over(ctx, s, sparse_every, 1, true));
     }
     assert_int_equal(um_context_memory_in_use(ctx), 0);
     free(s);
+    um_context_free(ctx);
+}
+
+/* Where the patterns go away between visits must not show. */
+static void draining_does_not_change_a_bit(void **state)
+{
+    (void)state;
+    um_context *ctx = NULL;
+    assert_int_equal(um_context_create(&ctx), UM_OK);
+    scan *s = make();
+    scan *again = make();
+    memcpy(again, s, sizeof *s);
+    double norm2 = pass_over(ctx, s, 0, 0, true);
+    for (int every = 1; every <= 7; every++) {
+        double other = pass_over(ctx, again, 0, every, true);
+        assert_memory_equal(&norm2, &other, sizeof norm2);
+        assert_memory_equal(s, again, sizeof *s);
+    }
+    free(s);
+    free(again);
     um_context_free(ctx);
 }
 
@@ -182,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_right_in_any_form),
+        cmocka_unit_test(draining_does_not_change_a_bit),
         cmocka_unit_test(timing_fills_what_was_asked_for),
     };
     return cmocka_run_group_tests_name("exact_pass", tests, NULL, NULL);

@@ -1,0 +1,178 @@
+/* The products of an exact pass, X H' and W'X, by the kernels that suit its patterns. */
+#include "exact_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- H ------------------------------------------------------------------------------------------- */
+
+static um_status make_steps(um_exact_run *run)
+{
+    run->step = calloc(run->pass->k, sizeof *run->step);
+    return run->step != NULL
+               ? UM_OK
+               : um_fail(run->pass->scaled->ctx, UM_ERROR_MEMORY, "no memory for a pass");
+}
+
+static um_status put_on_grid(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof *run->grid, "weighted components", &run->grid));
+    um_grid_components(s, k, run->pass->h, run->grid, run->step);
+    return UM_OK;
+}
+
+/* To what four bytes hold. */
+static void cut_components(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    for (size_t c = 0; c < k; c++) {
+        const float *h = run->pass->h + c * s->ld;
+        double largest = 0;
+        for (size_t j = 0; j < s->m; j++) {
+            largest = fmax(largest, fabs((double)(h[j] * s->v[j])));
+        }
+        run->step[c] = um_tile_step(largest);
+        for (size_t j = 0; j < s->m; j++) {
+            double multiple = nearbyint((double)(h[j] * s->v[j]) / run->step[c]);
+            um_tile_put(run->tiles, k, run->planes, c, j, (int32_t)multiple);
+        }
+    }
+}
+
+static um_status put_in_tiles(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    run->planes = run->pass->on_grid ? 2 : 4;
+    size_t bytes = um_tile_h_size(s->m, k, run->planes);
+    UM_TRY(um_buffer_alloc(s->ctx, bytes, 1, "weighted components", &run->tiles));
+    run->batch = UM_TILE_BATCH;
+    if (!run->pass->on_grid) {
+        cut_components(run);
+        return UM_OK;
+    }
+    UM_TRY(put_on_grid(run));
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            um_tile_put(run->tiles, k, run->planes, c, j, run->grid[um_grid_packed(k, c, j)]);
+        }
+    }
+    um_buffer_free(s->ctx, run->grid);
+    run->grid = NULL;
+    return UM_OK;
+}
+
+static um_status put_as_floats(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    size_t k = run->pass->k;
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(float), "weighted components", &run->hv));
+    if (run->sparse) {
+        UM_TRY(um_buffer_alloc(s->ctx, s->m * run->stride, sizeof(float), "weighted components",
+                               &run->ht));
+    }
+    for (size_t c = 0; c < k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            float h = run->pass->h[c * s->ld + j] * s->v[j];
+            run->hv[um_kernel_packed(k, c, j)] = h;
+            if (run->sparse) {
+                run->ht[j * run->stride + c] = h;
+            }
+        }
+    }
+    return UM_OK;
+}
+
+um_status um_exact_make_factors(um_exact_run *run)
+{
+    const um_scaled *s = run->pass->scaled;
+    UM_TRY(um_buffer_alloc(s->ctx, s->ld, sizeof(float), "squared pixel weights", &run->v2));
+    for (size_t j = 0; j < s->m; j++) {
+        run->v2[j] = s->v[j] * s->v[j];
+    }
+    if (!run->sparse && s->tiles != NULL && s->tiles->project[s->dtype] != NULL) {
+        UM_TRY(make_steps(run));
+        return put_in_tiles(run);
+    }
+    if (run->pass->on_grid && !run->sparse && s->grid->project[s->dtype] != NULL) {
+        UM_TRY(make_steps(run));
+        return put_on_grid(run);
+    }
+    return put_as_floats(run);
+}
+
+/* ---- products ----------------------------------------------------------------------------------- */
+
+static um_tile_batch batch_of(const um_exact_state *st)
+{
+    um_tile_batch batch = {.count = st->waiting};
+    for (size_t g = 0; g < st->waiting; g++) {
+        batch.x[g] = st->pending[g].tile.data;
+        batch.rows[g] = st->pending[g].tile.rows;
+    }
+    return batch;
+}
+
+void um_exact_project(const um_exact_run *run, um_exact_state *st)
+{
+    const um_scaled *s = run->pass->scaled;
+    const um_tile *tile = &st->pending[0].tile;
+    size_t k = run->pass->k;
+    if (st->sparse) {
+        s->kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k, st->a);
+    } else if (run->tiles != NULL) {
+        um_tile_batch batch = batch_of(st);
+        s->tiles->project[tile->dtype](&batch, s->m, run->tiles, k, run->planes, st->sums, st->a);
+    } else if (run->grid != NULL) {
+        s->grid->project[tile->dtype](tile->data, tile->rows, s->m, run->grid, k, st->a);
+    } else {
+        s->kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->hv, k, st->a,
+                                         st->scratch);
+    }
+}
+
+void um_exact_take_rows(const um_exact_run *run, um_exact_state *st, size_t group)
+{
+    const um_scaled *s = run->pass->scaled;
+    const um_tile *tile = &st->pending[group].tile;
+    size_t k = run->pass->k;
+    bool rounded = run->pass->on_grid && run->step != NULL;
+    if (rounded) {
+        um_grid_rows(s, tile->position, tile->rows, k, st->panel_w, st->pairs, st->step);
+    }
+    if (run->grid != NULL) {
+        return;
+    }
+    for (size_t c = 0; c < k; c++) {
+        const double *w = st->panel_w + c * UM_GROUP_ROWS;
+        for (size_t r = 0; r < tile->rows; r++) {
+            st->w[r * k + c] = rounded ? (float)st->pairs[um_grid_pair(k, c, r)] * st->step[c]
+                                       : (float)(w[r] * (double)s->u[tile->position[r]]);
+        }
+    }
+    if (run->tiles != NULL) {
+        um_tile_split(st->w, tile->rows, k, st->parts + group * um_tile_w_size(k));
+    }
+}
+
+void um_exact_accumulate(const um_exact_run *run, um_exact_state *st)
+{
+    const um_scaled *s = run->pass->scaled;
+    const um_tile *tile = &st->pending[0].tile;
+    size_t k = run->pass->k;
+    if (st->sparse) {
+        s->kernels->accumulate_sparse(tile->sparse, tile->rows, st->w, k, st->b32, run->stride);
+    } else if (run->tiles != NULL) {
+        um_tile_batch batch = batch_of(st);
+        s->tiles->accumulate[tile->dtype](&batch, s->m, st->parts, k, run->pass->on_grid ? 2 : 3, st->b32);
+    } else if (run->grid != NULL) {
+        s->grid->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->pairs, k, st->step,
+                                         st->b32);
+    } else {
+        s->kernels->accumulate[tile->dtype](tile->data, tile->rows, s->m, st->w, k, st->b32);
+    }
+}
