@@ -17,6 +17,7 @@
 #include "unmix/prep.h"
 #include "unmix/report.h"
 #include "unmix/scene.h"
+#include "unmix/segment.h"
 #include "unmix/shapes.h"
 #include "unmix/simulate.h"
 #include "unmix/specimen.h"

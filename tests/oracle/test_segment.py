@@ -1,0 +1,130 @@
+"""unmix segment on simulated crystals whose places are known: what it finds, and that its output is what it says."""
+import json
+
+import numpy
+import pytest
+
+
+def spots(rng, side, count, beam):
+    """A beam and `count` reflections on a smooth background, unit sum."""
+    y, x = numpy.mgrid[:side, :side]
+    middle = side // 2
+    image = 40 * numpy.exp(-numpy.hypot(y - middle, x - middle) / 6) + 0.5
+    image[numpy.hypot(y - middle, x - middle) < 1.6] += beam
+    for _ in range(count):
+        r, turn = rng.uniform(6, middle - 3), rng.uniform(0, 2 * numpy.pi)
+        image[numpy.hypot(y - middle - r * numpy.sin(turn), x - middle - r * numpy.cos(turn)) < 1.6] += rng.uniform(30, 90)
+    return (image / image.sum()).ravel()
+
+
+def discs(shape, places):
+    y, x = numpy.mgrid[:shape[0], :shape[1]]
+    return sum((numpy.hypot(y - cy, x - cx) < r) * 1.0 for cy, cx, r in places)
+
+
+PLACES = [[(12, 12, 7), (12, 40, 7)], [(18, 18, 8)], [(36, 14, 7), (36, 25, 7)]]  # two apart; one above another; two that touch
+SHAPE = (48, 56)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory, unmix):
+    """Film everywhere, three kinds of crystal; the first in two components of different thickness fringes."""
+    folder = tmp_path_factory.mktemp("segment")
+    rng = numpy.random.default_rng(5)
+    film = spots(rng, 48, 0, 900)
+    kinds = [spots(rng, 48, 7, 300) for _ in PLACES]
+    maps = [discs(SHAPE, places) for places in PLACES]
+    counts = 2500 * (1 - 0.3 * sum(maps).clip(0, 2))[..., None] * film
+    for kind, where in zip(kinds, maps):
+        counts = counts + 1500 * where[..., None] * kind
+    numpy.save(folder / "scan.npy", rng.poisson(counts).astype("u2").reshape(*SHAPE, 48, 48))
+    unmix("nmf", folder / "scan.npy", "-k", 4, "-o", folder / "nmf.npz", "--no-report")
+    unmix("segment", folder / "nmf.npz", "-o", folder / "out.npz", "--no-report")
+    return folder
+
+
+def load(path):
+    with numpy.load(path, allow_pickle=True) as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_every_crystal_is_one_particle_where_it_is(scan):
+    out = load(scan / "out.npz")
+    told = json.loads(str(out["provenance"]))["segmentation"]
+    segments = out["segments"]
+    assert segments.shape == (3, *SHAPE) and told["particles"] == 5 and len(told["dropped"]) == 1
+    assert "no reflections" in told["dropped"][0]["reason"]
+    found = [segments == i for i in range(1, 6)]
+    for places in PLACES:
+        for place in places:
+            true = discs(SHAPE, [place]) > 0
+            best = max((numpy.sum(true & f.any(0)) / numpy.sum(true | f.any(0)) for f in found))
+            assert best > 0.75, place  # outlines within a position: (7/8)^2
+
+
+def test_the_output_is_what_it_says(scan):
+    source, out = load(scan / "nmf.npz"), load(scan / "out.npz")
+    segments, fractions = out["segments"], out["fractions"]
+    ids = numpy.unique(segments[segments > 0])
+    assert numpy.array_equal(ids, numpy.arange(1, ids.size + 1))
+    areas = [[numpy.sum(segments[c] == i) for i in numpy.unique(segments[c]) if i] for c in range(len(segments))]
+    assert all(a == sorted(a, reverse=True) for a in areas)
+    assert [i for c in segments for i in numpy.unique(c) if i] == list(ids)
+    assert numpy.all(fractions[segments == 0] == 0) and numpy.all(fractions[segments > 0] > 0)
+    assert fractions.sum(0).max() <= 1 + 1e-12 and (numpy.count_nonzero(segments, axis=0) == 2).any()
+    assert out["factors"].sum(0) == pytest.approx(1, rel=1e-5)
+    merged = json.loads(str(out["provenance"]))["segmentation"]["merged"]
+    counts = source["loadings"] * source["factors"].sum(0)
+    for c, members in enumerate(merged):
+        assert out["loadings"][:, c] == pytest.approx(counts[:, members].sum(1), rel=1e-4, abs=1e-3)
+    assert set(source) - {"component_contribution"} <= set(out)
+
+
+def test_two_parts_of_one_crystal_are_one_class(scan, unmix, tmp_path):
+    """A component split in two, as by thickness fringes, is put together again; others stay apart."""
+    source = load(scan / "nmf.npz")
+    component = json.loads(str(load(scan / "out.npz")["provenance"]))["segmentation"]["merged"][0][0]
+    share = numpy.tile(0.5 + 0.5 * numpy.sin(numpy.arange(SHAPE[1]) * 2.1), SHAPE[0]).astype("f4")
+    uneven = numpy.random.default_rng(0).uniform(0.5, 1.5, source["factors"].shape[0]).astype("f4")
+    source["factors"] = numpy.column_stack([source["factors"], source["factors"][:, component] * uneven])
+    loading = source["loadings"][:, component].copy()
+    source["loadings"] = numpy.column_stack([source["loadings"], loading * share])
+    source["loadings"][:, component] = loading * (1 - share)
+    about = json.loads(bytes(source["unmix_model"]))
+    about["k"] = 5
+    about["arrays"].remove("component_contribution")
+    source["unmix_model"] = numpy.frombuffer(json.dumps(about).encode(), "u1")
+    numpy.savez(tmp_path / "five.npz", **source)
+    out = unmix("segment", tmp_path / "five.npz", "-o", tmp_path / "out.npz", "--no-report")
+    assert out["k"] == 3 and out["particles"] == 5
+    assert [component, 4] in [row["components"] for row in out["classes"]]
+
+
+def test_another_scan_follows_the_classes_of_the_first(scan, unmix, tmp_path):
+    source = load(scan / "nmf.npz")
+    source["loadings"] = source["loadings"].reshape(*SHAPE, 4).copy()
+    source["loadings"][:30] = source["loadings"][40, 50]  # the first kinds are not there
+    source["loadings"] = source["loadings"].reshape(-1, 4)
+    numpy.savez(tmp_path / "other.npz", **source)
+    out = unmix("segment", tmp_path / "other.npz", "--like", scan / "out.npz", "-o", tmp_path / "o.npz", "--no-report")
+    first, other = load(scan / "out.npz"), load(tmp_path / "o.npz")
+    assert out["k"] == 3 and numpy.array_equal(first["factors"], other["factors"])
+    a, b = (json.loads(str(x["provenance"]))["segmentation"] for x in (first, other))
+    assert (a["merged"], a["levels_counts"], a["beam_px"]) == (b["merged"], b["levels_counts"], b["beam_px"])
+    there = [c for c in range(3) if (first["segments"][c, 30:] > 0).any()]
+    assert [c for c in range(3) if (other["segments"][c] > 0).any()] == there and 0 < len(there) < 3
+
+
+def test_what_cannot_be_segmented_is_told(scan, unmix, tmp_path):
+    source = load(scan / "nmf.npz")
+    source["loadings"] = source["loadings"].copy()
+    source["loadings"][7, 1] = -1
+    numpy.savez(tmp_path / "negative.npz", **source)
+    assert "not negative" in unmix.fails("segment", tmp_path / "negative.npz", "-o", tmp_path / "a.npz")
+    film = load(scan / "nmf.npz")
+    film["factors"] = numpy.ones_like(film["factors"])
+    numpy.savez(tmp_path / "film.npz", **film)
+    assert "nothing to segment" in unmix.fails("segment", tmp_path / "film.npz", "-o", tmp_path / "a.npz")
+    assert "segmented" in unmix.fails("segment", scan / "nmf.npz", "--like", scan / "nmf.npz", "-o", tmp_path / "a.npz")
+    assert "--beam" in unmix.fails("segment", scan / "nmf.npz", "--beam", "4", "-o", tmp_path / "a.npz", status=2)
+    assert not (tmp_path / "a.npz").exists()
