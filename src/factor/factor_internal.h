@@ -225,6 +225,9 @@ typedef struct um_residual {
     const um_scaled *scaled;
     const um_nmf_state *state;
     float *h, *on, *v2;
+    float *ht;                  /* h where on, m x stride, for sparse rows; or NULL */
+    size_t stride;
+    double *gram, *gram_v2;     /* k x k: over pixels that are on, and with weights v2 */
     double *map, *map_weighted; /* n: sums of squares of each pattern */
     double *sum_d, *sum_d2;     /* m */
     double plain, weighted;     /* squared errors in all */

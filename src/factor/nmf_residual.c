@@ -1,5 +1,6 @@
-/* Errors at exactly the given factors, element by element, while a tile is in cache: maps and patterns of the
- * residual, plain and weighted. */
+/* Errors at exactly the given factors while a tile is in cache: maps and patterns of the residual, plain and
+ * weighted. Patterns are taken element by element; of sparse rows only what is stored is, and what W H is elsewhere
+ * is a closed form of W'W and H H'. */
 #include "factor_internal.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@ typedef struct residual_state {
     double *sum_d, *sum_d2;
     double plain, weighted;
     float *w;
+    double *w_sum, *w_gram; /* k, k x k: of the rows that were sparse */
 } residual_state;
 
 static void residual_stop(void *user, void *state)
@@ -20,6 +22,8 @@ static void residual_stop(void *user, void *state)
         um_buffer_free(run->scaled->ctx, st->sum_d);
         um_buffer_free(run->scaled->ctx, st->sum_d2);
         free(st->w);
+        free(st->w_sum);
+        free(st->w_gram);
         free(st);
     }
 }
@@ -35,8 +39,46 @@ static um_status residual_start(void *user, void **state)
     *state = st;
     UM_TRY(um_buffer_alloc(s->ctx, s->m, sizeof(double), "residual of a worker", &st->sum_d));
     UM_TRY(um_buffer_alloc(s->ctx, s->m, sizeof(double), "residual of a worker", &st->sum_d2));
-    st->w = calloc(run->state->k * UM_GROUP_ROWS, sizeof *st->w);
-    return st->w != NULL ? UM_OK : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
+    size_t k = run->state->k;
+    st->w = calloc(k * UM_GROUP_ROWS, sizeof *st->w);
+    st->w_sum = calloc(k, sizeof *st->w_sum);
+    st->w_gram = calloc(k * k, sizeof *st->w_gram);
+    return st->w != NULL && st->w_sum != NULL && st->w_gram != NULL
+               ? UM_OK
+               : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
+}
+
+static double quadratic_form(size_t k, const double *gram, const float *w)
+{
+    double sum = 0;
+    for (size_t c = 0; c < k; c++) {
+        double of_row = 0;
+        for (size_t d = 0; d < k; d++) {
+            of_row += gram[c * k + d] * (double)w[d];
+        }
+        sum += (double)w[c] * of_row;
+    }
+    return sum;
+}
+
+static void visit_sparse(const um_residual *run, residual_state *st, const um_tile *tile,
+                         double *plain, double *weighted)
+{
+    size_t k = run->state->k;
+    run->scaled->kernels->residual_sparse(tile->sparse, tile->rows, st->w, run->ht, run->stride, k,
+                                          run->on, run->v2, plain, weighted, st->sum_d,
+                                          st->sum_d2);
+    for (size_t r = 0; r < tile->rows; r++) {
+        const float *w = st->w + r * k;
+        plain[r] += quadratic_form(k, run->gram, w);
+        weighted[r] += quadratic_form(k, run->gram_v2, w);
+        for (size_t c = 0; c < k; c++) {
+            st->w_sum[c] += (double)w[c];
+            for (size_t d = 0; d < k; d++) {
+                st->w_gram[c * k + d] += (double)w[c] * (double)w[d];
+            }
+        }
+    }
 }
 
 static um_status residual_visit(void *user, void *state, const um_tile *tile)
@@ -54,8 +96,12 @@ static um_status residual_visit(void *user, void *state, const um_tile *tile)
     }
     double plain[UM_GROUP_ROWS];
     double weighted[UM_GROUP_ROWS];
-    s->kernels->residual[tile->dtype](tile->data, tile->rows, s->m, st->w, run->h, s->ld, k,
-                                      run->on, run->v2, plain, weighted, st->sum_d, st->sum_d2);
+    if (tile->sparse != NULL) {
+        visit_sparse(run, st, tile, plain, weighted);
+    } else {
+        s->kernels->residual[tile->dtype](tile->data, tile->rows, s->m, st->w, run->h, s->ld, k,
+                                          run->on, run->v2, plain, weighted, st->sum_d, st->sum_d2);
+    }
     for (size_t r = 0; r < tile->rows; r++) {
         size_t p = (size_t)tile->position[r];
         double u = (double)s->u[p];
@@ -67,8 +113,12 @@ static um_status residual_visit(void *user, void *state, const um_tile *tile)
     if (run->inside != NULL) {
         double sum[UM_GROUP_ROWS];
         _Alignas(64) float scratch[UM_GROUP_ROWS * UM_KERNEL_PACK];
-        s->kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->inside, 1, sum,
-                                         scratch);
+        if (tile->sparse != NULL) {
+            s->kernels->sums_sparse(tile->sparse, tile->rows, run->inside, sum);
+        } else {
+            s->kernels->project[tile->dtype](tile->data, tile->rows, s->m, run->inside, 1, sum,
+                                             scratch);
+        }
         for (size_t r = 0; r < tile->rows; r++) {
             run->virtual_map[tile->position[r]] = sum[r];
         }
@@ -76,11 +126,31 @@ static um_status residual_visit(void *user, void *state, const um_tile *tile)
     return UM_OK;
 }
 
+/* The sums per pixel of on (0 - w h) over the rows that were sparse. */
+static void add_elsewhere(const um_residual *run, residual_state *st)
+{
+    size_t k = run->state->k;
+    for (size_t j = 0; j < run->scaled->m; j++) {
+        const float *h = run->ht + j * run->stride;
+        double sum = 0;
+        for (size_t c = 0; c < k; c++) {
+            sum += st->w_sum[c] * (double)h[c];
+        }
+        st->sum_d[j] -= sum;
+        st->sum_d2[j] += quadratic_form(k, st->w_gram, h);
+    }
+    memset(st->w_sum, 0, k * sizeof *st->w_sum);
+    memset(st->w_gram, 0, k * k * sizeof *st->w_gram);
+}
+
 static um_status residual_merge(void *user, void *state)
 {
     um_residual *run = user;
     residual_state *st = state;
     size_t m = run->scaled->m;
+    if (run->ht != NULL) {
+        add_elsewhere(run, st);
+    }
     for (size_t j = 0; j < m; j++) {
         run->sum_d[j] += st->sum_d[j];
         run->sum_d2[j] += st->sum_d2[j];
@@ -97,7 +167,8 @@ static um_status residual_merge(void *user, void *state)
 const um_visitor um_residual_visitor = {.start = residual_start,
                                         .visit = residual_visit,
                                         .merge = residual_merge,
-                                        .stop = residual_stop};
+                                        .stop = residual_stop,
+                                        .sparse = true};
 
 um_status um_residual_create(const um_scaled *s, const um_nmf_state *state, um_residual *run)
 {
@@ -114,7 +185,35 @@ um_status um_residual_create(const um_scaled *s, const um_nmf_state *state, um_r
         run->on[j] = info->signal_mask == NULL || info->signal_mask[j] == 0;
         run->v2[j] = s->v[j] * s->v[j];
     }
+    bool sparse = false;
+    UM_TRY(um_matrix_decide_sparse(s->matrix, &sparse));
+    if (sparse) {
+        run->stride = um_kernel_sparse_stride(state->k);
+        UM_TRY(um_buffer_alloc(s->ctx, s->m * run->stride, sizeof(float), "components", &run->ht));
+        UM_TRY(um_buffer_alloc(s->ctx, 2 * state->k * state->k, sizeof(double), "H H'", &run->gram));
+        run->gram_v2 = run->gram + state->k * state->k;
+    }
     return UM_OK;
+}
+
+/* H for sparse rows, and what W H adds to the errors where nothing is stored. */
+static void transpose(um_residual *run)
+{
+    size_t k = run->state->k;
+    memset(run->gram, 0, 2 * k * k * sizeof *run->gram);
+    for (size_t j = 0; j < run->scaled->m; j++) {
+        float *h = run->ht + j * run->stride;
+        for (size_t c = 0; c < k; c++) {
+            h[c] = run->on[j] * run->h[c * run->scaled->ld + j];
+        }
+        for (size_t c = 0; c < k; c++) {
+            for (size_t d = 0; d < k; d++) {
+                double product = (double)h[c] * (double)h[d];
+                run->gram[c * k + d] += product;
+                run->gram_v2[c * k + d] += product * (double)run->v2[j];
+            }
+        }
+    }
 }
 
 void um_residual_begin(um_residual *run)
@@ -125,6 +224,9 @@ void um_residual_begin(um_residual *run)
             double v = (double)s->v[j];
             run->h[c * s->ld + j] = v > 0 ? (float)((double)run->state->h[c * s->ld + j] / v) : 0;
         }
+    }
+    if (run->ht != NULL) {
+        transpose(run);
     }
     memset(run->sum_d, 0, s->m * sizeof *run->sum_d);
     memset(run->sum_d2, 0, s->m * sizeof *run->sum_d2);
@@ -138,6 +240,8 @@ void um_residual_free(um_residual *run)
     }
     um_context *ctx = run->scaled->ctx;
     um_buffer_free(ctx, run->h);
+    um_buffer_free(ctx, run->ht);
+    um_buffer_free(ctx, run->gram);
     um_buffer_free(ctx, run->inside);
     free(run->virtual_map);
     um_buffer_free(ctx, run->on);

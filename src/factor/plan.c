@@ -56,12 +56,18 @@ um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
                                          (long long)k, (long long)most);
 }
 
+/* Numbers of components beside each other for sparse rows. */
+static size_t transposed(const sizes *z, size_t k)
+{
+    return um_matrix_is_sparse(z->matrix) ? z->m * um_kernel_sparse_stride(k) : 0;
+}
+
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
 static size_t any_pass(const sizes *z, size_t k, bool sparse)
 {
-    size_t transposed = sparse ? z->m * um_kernel_sparse_stride(k) : 0;
-    size_t worker = most(k * z->ld, transposed) * sizeof(float) + k * z->ld * sizeof(double);
-    return z->workers * worker + z->tiles + ((k + 1) * z->ld + transposed) * sizeof(float);
+    size_t side = sparse ? transposed(z, k) : 0;
+    size_t worker = most(k * z->ld, side) * sizeof(float) + k * z->ld * sizeof(double);
+    return z->workers * worker + z->tiles + ((k + 1) * z->ld + side) * sizeof(float);
 }
 
 static size_t exact_pass(const sizes *z, size_t k)
@@ -149,7 +155,7 @@ static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
     size_t held = l * (z->ld + z->n) * sizeof(float) + coarse; /* from the last of these reads on */
     size_t state = k * (2 * z->ld + z->n) * sizeof(float);
     size_t residual = (k + 2) * z->ld * sizeof(float) + 2 * (z->n + 2 * z->workers * z->m) * sizeof(double) +
-                      z->ld * sizeof(float);
+                      z->ld * sizeof(float) + transposed(z, k) * sizeof(float);
     /* The automatic start holds its best trials and one more, W'X and H in f64, and (for long scans) a sample. */
     size_t rows = z->n < UM_START_ROWS ? z->n : UM_START_ROWS;
     size_t trial = k * (2 * z->ld + rows) * sizeof(float);

@@ -40,6 +40,13 @@ typedef struct um_kernels {
     void (*accumulate_sparse)(const um_sparse_rows *x, size_t rows, const float *w, size_t k,
                               float *bt, size_t stride);
     void (*squares_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q);
+    /* q[r] = sum_j v_j x_rj. */
+    void (*sums_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q);
+    /* What the stored values add to the sums of residual(), on top of those of a row of zeros: plain[r] and
+     * weighted[r] are set, sum_d and sum_d2 added to. ht as for project_sparse(). */
+    void (*residual_sparse)(const um_sparse_rows *x, size_t rows, const float *w, const float *ht,
+                            size_t stride, size_t k, const float *on, const float *v, double *plain,
+                            double *weighted, double *sum_d, double *sum_d2);
     /* The Poisson likelihood of one pattern. kl_list: columns and values of the n entries above zero where
      * on_j > 0, room for m + 1. kl_gather: panel (k x stride) = h (k x ld) at those columns. The lists of the
      * functions below go on to the next multiple of 16 with values of 0, which is all that may be there. */

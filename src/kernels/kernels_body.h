@@ -200,6 +200,26 @@ static void squares_sparse(const um_sparse_rows *x, size_t rows, const float *v,
     }
 }
 
+static void sums_sparse(const um_sparse_rows *x, size_t rows, const float *v, double *q)
+{
+    if (x->value_dtype == UM_U8) {
+        sums_sparse_u8(x, rows, v, q);
+    } else {
+        sums_sparse_u16(x, rows, v, q);
+    }
+}
+
+static void residual_sparse(const um_sparse_rows *x, size_t rows, const float *w, const float *ht,
+                            size_t stride, size_t k, const float *on, const float *v, double *plain,
+                            double *weighted, double *sum_d, double *sum_d2)
+{
+    if (x->value_dtype == UM_U8) {
+        residual_sparse_u8(x, rows, w, ht, stride, k, on, v, plain, weighted, sum_d, sum_d2);
+    } else {
+        residual_sparse_u16(x, rows, w, ht, stride, k, on, v, plain, weighted, sum_d, sum_d2);
+    }
+}
+
 /* One panel of at most UM_HALS_PANEL columns held contiguously. */
 static void hals_panel(size_t k, const double *g, const double *a, double *w, int sweeps,
                        double stop)
@@ -314,6 +334,8 @@ const um_kernels VARIANT = {
     .project_sparse = project_sparse,
     .accumulate_sparse = accumulate_sparse,
     .squares_sparse = squares_sparse,
+    .sums_sparse = sums_sparse,
+    .residual_sparse = residual_sparse,
     .kl_list = ALL_TYPES(kl_list),
     .kl_gather = kl_gather,
     .kl_solve = kl_solve,

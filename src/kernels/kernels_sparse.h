@@ -114,6 +114,57 @@ static void NAME(squares_sparse)(const um_sparse_rows *x, size_t rows, const flo
     }
 }
 
+static void NAME(sums_sparse)(const um_sparse_rows *x, size_t rows, const float *v, double *q)
+{
+    for (size_t r = 0; r < rows; r++) {
+        q[r] = 0;
+        for (size_t i = x->start[r]; i < x->start[r + 1]; i++) {
+            q[r] += (double)((const T *)x->value)[i] * (double)v[x->column[i]];
+        }
+    }
+}
+
+/* What an entry x of column j adds to the errors of d = on (x - w h) beyond those of d = -on w h, whose sums are a
+ * closed form: x to sum_d, x (x - 2 w h) to the squares. y = w h of four entries at once. */
+static void NAME(residual_sparse)(const um_sparse_rows *x, size_t rows, const float *w,
+                                  const float *ht, size_t stride, size_t k, const float *on,
+                                  const float *v, double *plain, double *weighted, double *sum_d,
+                                  double *sum_d2)
+{
+    size_t nv = (k + LANES - 1) / LANES;
+    for (size_t r = 0; r < rows; r++) {
+        const uint16_t *column = x->column + x->start[r];
+        const T *value = (const T *)x->value + x->start[r];
+        size_t count = x->start[r + 1] - x->start[r];
+        double sum = 0;
+        double sum_v = 0;
+        for (size_t i = 0; i < count; i += SPARSE_CHAINS) {
+            size_t n = min_size(SPARSE_CHAINS, count - i);
+            vf y[SPARSE_CHAINS] = {{0}};
+            for (size_t c = 0; c < nv; c++) {
+                float lanes[LANES] = {0};
+                memcpy(lanes, w + r * k + c * LANES, min_size(LANES, k - c * LANES) * sizeof *w);
+                vf wv;
+                memcpy(&wv, lanes, sizeof wv);
+                for (size_t e = 0; e < n; e++) {
+                    y[e] += wv * *(const vf *)(ht + (size_t)column[i + e] * stride + c * LANES);
+                }
+            }
+            for (size_t e = 0; e < n; e++) {
+                size_t j = column[i + e];
+                double xe = (double)value[i + e] * (double)on[j];
+                double more = xe * (xe - 2 * (double)sum_lanes(y[e]));
+                sum += more;
+                sum_v += (double)v[j] * more;
+                sum_d[j] += xe;
+                sum_d2[j] += more;
+            }
+        }
+        plain[r] = sum;
+        weighted[r] = sum_v;
+    }
+}
+
 #undef T
 #undef NAME
 #undef SPARSE_CASES

@@ -226,6 +226,60 @@ static void check_squares(const um_kernels *kernels, const problem *p)
     free(q);
 }
 
+/* The closed form for zeros and what the stored values add are the errors of the whole rows. */
+static void check_residual_sparse(const um_kernels *kernels, const problem *p,
+                                  const um_sparse_rows *x, const float *ht, size_t stride)
+{
+    double *plain = malloc(p->rows * sizeof *plain);
+    double *weighted = malloc(p->rows * sizeof *weighted);
+    double *sums = malloc(p->rows * sizeof *sums);
+    double *d1 = calloc(p->m, sizeof *d1);
+    double *d2 = calloc(p->m, sizeof *d2);
+    kernels->residual_sparse(x, p->rows, p->w, ht, stride, p->k, p->on, p->v, plain, weighted, d1,
+                             d2);
+    kernels->sums_sparse(x, p->rows, p->v, sums);
+    double *e1 = calloc(p->m, sizeof *e1);
+    double *e2 = calloc(p->m, sizeof *e2);
+    double *top = calloc(p->m, sizeof *top);
+    for (size_t r = 0; r < p->rows; r++) {
+        double sum = 0;
+        double sum_v = 0;
+        double sum_x = 0;
+        double size = 0;
+        for (size_t j = 0; j < p->m; j++) {
+            double on = (double)p->on[j];
+            double y = 0;
+            for (size_t c = 0; c < p->k; c++) {
+                y += (double)p->w[r * p->k + c] * (double)p->h[c * p->ld + j];
+            }
+            double xj = p->x64[r * p->m + j];
+            double more = on * ((xj - y) * (xj - y) - y * y);
+            sum += more;
+            sum_v += (double)p->v[j] * more;
+            sum_x += (double)p->v[j] * xj;
+            size += xj * xj + y * y;
+            e1[j] += xj > 0 ? on * xj : 0;
+            e2[j] += more;
+            top[j] += xj * xj + y * y;
+        }
+        close_to(plain[r], sum, size + 1e-3);
+        close_to(weighted[r], sum_v, size + 1e-3);
+        close_to(sums[r], sum_x, sum_x + 1e-30);
+    }
+    for (size_t j = 0; j < p->m; j++) {
+        close_to(d1[j], e1[j], e1[j] + 1e-30);
+        close_to(d2[j], e2[j], top[j] + 1e-3);
+    }
+    free(plain);
+    free(weighted);
+    free(sums);
+    free(d1);
+    free(d2);
+    free(e1);
+    free(e2);
+    free(top);
+}
+
 /* The first row is empty; others hold three columns of four or so. */
 static void check_sparse(const um_kernels *kernels, um_dtype dtype, size_t rows, size_t m, size_t k,
                          uint64_t *counter)
@@ -258,6 +312,7 @@ static void check_sparse(const um_kernels *kernels, um_dtype dtype, size_t rows,
     const um_sparse_rows x = {start, column, value, dtype};
     kernels->project_sparse(&x, rows, ht, stride, k, a);
     kernels->accumulate_sparse(&x, rows, p.w, k, bt, stride);
+    check_residual_sparse(kernels, &p, &x, ht, stride);
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < k; c++) {
             double sum = 0;
