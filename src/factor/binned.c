@@ -61,6 +61,27 @@ DEFINE_ADD(add_i16, int16_t, AS_IT_IS)
 DEFINE_ADD(add_i32, int32_t, AS_IT_IS)
 DEFINE_ADD(add_f32, float, IN_FRACTIONS)
 
+#define DEFINE_ADD_STORED(name, type)                                                              \
+    static void name(uint32_t *sum, const uint16_t *column, const type *value, size_t count)       \
+    {                                                                                              \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            sum[column[i]] += value[i];                                                            \
+        }                                                                                          \
+    }
+DEFINE_ADD_STORED(add_stored_u8, uint8_t)
+DEFINE_ADD_STORED(add_stored_u16, uint16_t)
+
+static void add_sparse(uint32_t *sum, const um_sparse_rows *x, size_t r)
+{
+    const uint16_t *column = x->column + x->start[r];
+    size_t count = x->start[r + 1] - x->start[r];
+    if (x->value_dtype == UM_U8) {
+        add_stored_u8(sum, column, (const uint8_t *)x->value + x->start[r], count);
+    } else {
+        add_stored_u16(sum, column, (const uint16_t *)x->value + x->start[r], count);
+    }
+}
+
 static um_status binned_visit(void *user, void *state, const um_tile *tile)
 {
     static void (*const add[UM_DTYPE_COUNT])(uint32_t *restrict, const void *, size_t) = {
@@ -74,14 +95,18 @@ static um_status binned_visit(void *user, void *state, const um_tile *tile)
         size_t p = (size_t)tile->position[r];
         size_t at = p / nx / b->side * b->tiles_x + p % nx / b->side;
         pthread_mutex_lock(&b->lock[at % LOCKS]);
-        add[tile->dtype](b->sum + at * m,
-                         (const char *)tile->data + r * m * um_dtype_size(tile->dtype), m);
+        if (tile->sparse != NULL) {
+            add_sparse(b->sum + at * m, tile->sparse, r);
+        } else {
+            add[tile->dtype](b->sum + at * m,
+                             (const char *)tile->data + r * m * um_dtype_size(tile->dtype), m);
+        }
         pthread_mutex_unlock(&b->lock[at % LOCKS]);
     }
     return UM_OK;
 }
 
-const um_visitor um_binned_visitor = {.visit = binned_visit};
+const um_visitor um_binned_visitor = {.visit = binned_visit, .sparse = true};
 
 um_status um_binned_create(um_scaled *s, size_t subspace_bytes, um_binned **out)
 {

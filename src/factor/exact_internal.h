@@ -5,8 +5,9 @@
 
 #include "factor_internal.h"
 
-/* f32 sums over patterns are carried into f64 after so many groups (1024 patterns). */
-enum { UM_FLUSH_GROUPS = 32 };
+/* f32 sums over patterns are carried into f64 after so many groups: 1024 patterns, or as many values of sparse rows,
+ * of which a pixel has at most one in ten. */
+enum { UM_FLUSH_GROUPS = 32, UM_SPARSE_FLUSH_GROUPS = 256 };
 
 /* A tile that has been shown and not yet been worked on: its patterns stay where they are until drain(). */
 typedef struct um_pending {

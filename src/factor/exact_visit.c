@@ -82,6 +82,11 @@ static void visit_rows(const um_exact_run *run, um_exact_state *st, size_t group
     um_panel_gram(st->panel_w, k, st->g);
 }
 
+static int flush_groups(const um_exact_state *st)
+{
+    return st->sparse ? UM_SPARSE_FLUSH_GROUPS : UM_FLUSH_GROUPS;
+}
+
 /* Works on all that wait. What comes out does not depend on how many do. */
 static um_status work(const um_exact_run *run, um_exact_state *st)
 {
@@ -106,7 +111,7 @@ static um_status work(const um_exact_run *run, um_exact_state *st)
     }
     st->waiting = 0;
     st->groups += (int)count;
-    if (st->groups == UM_FLUSH_GROUPS) {
+    if (st->groups == flush_groups(st)) {
         um_exact_flush(run, st);
     }
     return UM_OK;
@@ -130,7 +135,7 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     memcpy(p->position, tile->position, tile->rows * sizeof *p->position);
     p->tile = *tile;
     p->tile.position = p->position;
-    bool last = st->groups + (int)st->waiting == UM_FLUSH_GROUPS;
+    bool last = st->groups + (int)st->waiting == flush_groups(st);
     return last || st->waiting == run->batch ? work(run, st) : UM_OK;
 }
 

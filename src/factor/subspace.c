@@ -318,7 +318,7 @@ static um_status settle(void *user)
 static um_status fused_read(um_scaled *s, work *k, um_binned *binned)
 {
     static const um_visitor sums = {
-        .start = fused_start, .visit = fused_visit, .merge = fused_merge, .stop = fused_stop};
+        .start = fused_start, .visit = fused_visit, .merge = fused_merge, .stop = fused_stop, .sparse = true};
     fused f = {.work = k, .scaled = s};
     bool weighted = s->weighted;
     um_exact_pass pass = make_pass(s, k);

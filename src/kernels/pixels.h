@@ -20,6 +20,11 @@ typedef struct um_real_sums {
     double least;
 } um_real_sums;
 
+typedef struct um_tally {
+    size_t nonzero, large;
+    uint32_t most;
+} um_tally;
+
 enum { UM_TAP_WIDTH = 32, UM_RANK_LANES = 16, UM_RANDOM_LANES = 16 };
 
 typedef struct um_pixel_kernels {
@@ -28,6 +33,12 @@ typedef struct um_pixel_kernels {
      * patterns. Of u8 and u16 only, else NULL. */
     void (*count[UM_DTYPE_COUNT])(const void *x, size_t rows, size_t m, const void *keep,
                                   um_count_sums *s, uint64_t *total, uint64_t *squares);
+    /* Adds to `out` how many of n values are above zero and above `limit`, and takes the greatest. u8 and u16. */
+    void (*tally[UM_DTYPE_COUNT])(const void *x, size_t n, uint32_t limit, um_tally *out);
+    /* Lists the values above `least` among n <= 65536: their places in `at`, and in `value` with `width` bytes
+     * each (1 for u8). Returns their number; both arrays have `room` entries, at least that many. u8 and u16. */
+    size_t (*list[UM_DTYPE_COUNT])(const void *x, size_t n, uint32_t least, size_t room,
+                                   uint16_t *at, void *value, size_t width);
     /* Sum over the n pixels of one pattern that are kept. u8 and u16. */
     uint64_t (*masked_sum[UM_DTYPE_COUNT])(const void *x, const void *keep, size_t n);
     /* Of one pattern of ky x kx: sums over the pixels that are kept of v, v y and v x. u8 and u16. */

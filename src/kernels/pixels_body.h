@@ -2,6 +2,7 @@
  * turns into vectors: integers are kept as narrow as their sums allow, and four patterns are taken at once so
  * that sums over patterns go to memory a quarter as often. */
 #include "filters_body.h"
+#include "lists_body.h"
 #include "random_body.h"
 
 enum { BLOCK = 1024, LANES = 8 }; /* pixels at once: their sums stay in the first cache */
@@ -296,6 +297,8 @@ const um_pixel_kernels VARIANT = {
     .count = {[UM_U8] = count_u8, [UM_U16] = count_u16},
     .masked_sum = {[UM_U8] = masked_sum_u8, [UM_U16] = masked_sum_u16},
     .moments = {[UM_U8] = moments_u8, [UM_U16] = moments_u16},
+    .tally = {[UM_U8] = tally_u8, [UM_U16] = tally_u16},
+    .list = {[UM_U8] = list_u8, [UM_U16] = list_u16},
     .symmetric_taps = symmetric_taps,
     .split = split,
     .spread_row = spread_row,

@@ -129,38 +129,22 @@ static bool has_minus_zero(um_dtype dtype, const void *data, size_t count)
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-#define DEFINE_COUNT(suffix, type)                                                                 \
-    static void count_##suffix(const type *restrict x, size_t count, um_form_facts *facts)         \
-    {                                                                                              \
-        type most = 0;                                                                             \
-        for (size_t i = 0; i < count;) {                                                           \
-            size_t n = count - i < LANE ? count - i : LANE;                                        \
-            type nonzero = 0;                                                                      \
-            type large = 0;                                                                        \
-            for (size_t j = 0; j < n; j++) {                                                       \
-                type v = x[i + j];                                                                 \
-                nonzero = (type)(nonzero + (v != 0));                                              \
-                large = (type)(large + (v > UM_PACKED_MOST));                                      \
-                most = v > most ? v : most;                                                        \
-            }                                                                                      \
-            facts->nonzero += nonzero;                                                             \
-            facts->large += large;                                                                 \
-            i += n;                                                                                \
-        }                                                                                          \
-        facts->most = most > facts->most ? most : facts->most;                                     \
-    }
-DEFINE_COUNT(u8, uint8_t)
-DEFINE_COUNT(u16, uint16_t)
+static void add_tally(const um_pixel_kernels *kernels, um_dtype dtype, const void *x, size_t count,
+                      um_form_facts *facts)
+{
+    um_tally tally = {facts->nonzero, facts->large, facts->most};
+    kernels->tally[dtype](x, count, UM_PACKED_MOST, &tally);
+    facts->nonzero = tally.nonzero;
+    facts->large = tally.large;
+    facts->most = tally.most;
+}
 
-void um_form_measure(um_dtype dtype, const void *data, size_t values, um_form_facts *facts)
+void um_form_measure(const um_pixel_kernels *kernels, um_dtype dtype, const void *data,
+                     size_t values, um_form_facts *facts)
 {
     *facts = (um_form_facts){.values = values, .whole = true};
-    if (dtype == UM_U8) {
-        count_u8(data, values, facts);
-        return;
-    }
-    if (dtype == UM_U16) {
-        count_u16(data, values, facts);
+    if (dtype == UM_U8 || dtype == UM_U16) {
+        add_tally(kernels, dtype, data, values, facts);
         return;
     }
     uint16_t batch[BATCH];
@@ -169,7 +153,7 @@ void um_form_measure(um_dtype dtype, const void *data, size_t values, um_form_fa
         size_t n = values - i < BATCH ? values - i : BATCH;
         const char *part = from + i * um_dtype_size(dtype);
         facts->whole = loops[dtype].narrow(part, n, batch) && !has_minus_zero(dtype, part, n);
-        count_u16(batch, n, facts);
+        add_tally(kernels, UM_U16, batch, n, facts);
     }
 }
 
@@ -250,96 +234,50 @@ static void encode_narrow(um_dtype dtype, const void *data, size_t values, uint3
 DEFINE_PACK(u8, uint8_t)
 DEFINE_PACK(u16, uint16_t)
 
-/* A list of places and values. */
+/* A list of places and values, being filled. */
 typedef struct entry_list {
+    const um_pixel_kernels *kernels;
     uint16_t *at;
-    void *values;
+    char *values;
     uint32_t width;
-    size_t count;
+    size_t count, room;
 } entry_list;
 
-static inline void list_add(entry_list *list, size_t at, uint16_t value)
-{
-    list->at[list->count] = (uint16_t)at;
-    if (list->width == 1) {
-        ((uint8_t *)list->values)[list->count] = (uint8_t)value;
-    } else {
-        ((uint16_t *)list->values)[list->count] = value;
-    }
-    list->count++;
-}
-
-/* Adds the values above `least` of x with their places from `at` on. Eight bytes are passed over at once
- * where nothing can be among them. */
-static void list_u8(const uint8_t *x, size_t count, size_t at, uint8_t least, entry_list *list)
-{
-    /* Bits that are set only in values above the power of two minus one below or at `least`. */
-    uint64_t high = least == 0 ? 0xffffffffffffffffU : 0xf0f0f0f0f0f0f0f0U;
-    uint64_t carry = least == 0 ? 0 : 0x0101010101010101U;
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        uint64_t word;
-        memcpy(&word, x + i, sizeof word);
-        /* 15 + 1 carries into the upper half of its byte; 255 + 1 is masked out beforehand. */
-        uint64_t probe = least == 0 ? word : ((word & 0x0f0f0f0f0f0f0f0fU) + carry) | word;
-        if ((probe & high) == 0) {
-            continue;
-        }
-        for (size_t j = 0; j < 8; j++) {
-            if (x[i + j] > least) {
-                list_add(list, at + i + j, x[i + j]);
-            }
-        }
-    }
-    for (; i < count; i++) {
-        if (x[i] > least) {
-            list_add(list, at + i, x[i]);
-        }
-    }
-}
-
-static void list_u16(const uint16_t *x, size_t count, size_t at, uint16_t least, entry_list *list)
-{
-    for (size_t i = 0; i < count;) {
-        size_t n = count - i < 8 ? count - i : 8;
-        unsigned any = 0;
-        for (size_t j = 0; j < n; j++) {
-            any |= x[i + j] > least;
-        }
-        for (size_t j = 0; any != 0 && j < n; j++) {
-            if (x[i + j] > least) {
-                list_add(list, at + i + j, x[i + j]);
-            }
-        }
-        i += n;
-    }
-}
-
-/* Lists `count` values from `first` on, places counted from there. */
+/* Lists what is above `least` of `count` values from `first` on, places counted from there. */
 static void list_values(um_dtype dtype, const void *data, size_t first, size_t count, uint8_t least,
                         entry_list *list)
 {
-    if (dtype == UM_U8) {
-        list_u8((const uint8_t *)data + first, count, 0, least, list);
-        return;
-    }
+    um_dtype type = dtype == UM_U8 ? UM_U8 : UM_U16;
     uint16_t batch[BATCH];
-    for (size_t i = 0; i < count; i += BATCH) {
-        size_t n = count - i < BATCH ? count - i : BATCH;
-        list_u16(as_u16(dtype, data, first + i, n, batch), n, i, least, list);
+    size_t most = type == dtype ? count : BATCH;
+    for (size_t i = 0; i < count; i += most) {
+        size_t n = count - i < most ? count - i : most;
+        const void *x = type == dtype
+                            ? (const char *)data + (first + i) * um_dtype_size(dtype)
+                            : (const void *)as_u16(dtype, data, first + i, n, batch);
+        uint16_t *at = list->at + list->count;
+        size_t found =
+            list->kernels->list[type](x, n, least, list->room - list->count, at,
+                                      list->values + list->count * list->width, list->width);
+        for (size_t e = 0; i > 0 && e < found; e++) {
+            at[e] = (uint16_t)(at[e] + i);
+        }
+        list->count += found;
     }
 }
 
-static void encode_packed(um_dtype dtype, const void *data, const um_form_facts *facts, char *to)
+static void encode_packed(const um_pixel_kernels *kernels, um_dtype dtype, const void *data, const um_form_facts *facts, char *to)
 {
     size_t values = facts->values;
     uint32_t *spans = (uint32_t *)(void *)to;
     to += round_up(spans_of(values) * sizeof *spans);
     uint8_t *pairs = (uint8_t *)to;
     to += round_up((values + 1) / 2);
-    entry_list list = {.at = (uint16_t *)(void *)to,
+    entry_list list = {.kernels = kernels,
+                       .at = (uint16_t *)(void *)to,
                        .values = to + round_up(facts->large * sizeof(uint16_t)),
-                       .width = width_of(facts->most)};
+                       .width = width_of(facts->most),
+                       .room = facts->large};
     uint16_t batch[BATCH];
     for (size_t i = 0; dtype != UM_U8 && i < values; i += BATCH) {
         size_t n = values - i < BATCH ? values - i : BATCH;
@@ -359,15 +297,17 @@ static void encode_packed(um_dtype dtype, const void *data, const um_form_facts 
     }
 }
 
-static void encode_sparse(um_dtype dtype, const void *data, size_t rows, const um_form_facts *facts,
-                          char *to)
+static void encode_sparse(const um_pixel_kernels *kernels, um_dtype dtype, const void *data,
+                          size_t rows, const um_form_facts *facts, char *to)
 {
     size_t m = facts->values / rows;
     uint32_t *start = (uint32_t *)(void *)to;
     to += round_up((rows + 1) * sizeof *start);
-    entry_list list = {.at = (uint16_t *)(void *)to,
+    entry_list list = {.kernels = kernels,
+                       .at = (uint16_t *)(void *)to,
                        .values = to + round_up(facts->nonzero * sizeof(uint16_t)),
-                       .width = width_of(facts->most)};
+                       .width = width_of(facts->most),
+                       .room = facts->nonzero};
     for (size_t r = 0; r < rows; r++) {
         start[r] = (uint32_t)list.count;
         list_values(dtype, data, r * m, m, 0, &list);
@@ -375,8 +315,8 @@ static void encode_sparse(um_dtype dtype, const void *data, size_t rows, const u
     start[rows] = (uint32_t)list.count;
 }
 
-void um_form_encode(um_form form, um_dtype dtype, const void *data, size_t rows,
-                    const um_form_facts *facts, void *to)
+void um_form_encode(const um_pixel_kernels *kernels, um_form form, um_dtype dtype, const void *data,
+                    size_t rows, const um_form_facts *facts, void *to)
 {
     if (form == UM_FORM_RAW) {
         memcpy(to, data, facts->values * um_dtype_size(dtype));
@@ -388,10 +328,10 @@ void um_form_encode(um_form form, um_dtype dtype, const void *data, size_t rows,
         encode_narrow(dtype, data, facts->values, head.width, body);
     } else if (form == UM_FORM_PACKED) {
         head.entries = (uint32_t)facts->large;
-        encode_packed(dtype, data, facts, body);
+        encode_packed(kernels, dtype, data, facts, body);
     } else {
         head.entries = (uint32_t)facts->nonzero;
-        encode_sparse(dtype, data, rows, facts, body);
+        encode_sparse(kernels, dtype, data, rows, facts, body);
     }
     memcpy(to, &head, sizeof head);
 }

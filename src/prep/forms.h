@@ -3,7 +3,7 @@
 #ifndef UM_FORMS_H
 #define UM_FORMS_H
 
-#include "base_internal.h"
+#include "pixels.h"
 
 typedef enum um_form {
     UM_FORM_NONE,   /* not held */
@@ -22,12 +22,13 @@ typedef struct um_form_facts {
 } um_form_facts;
 enum { UM_PACKED_MOST = 14, UM_SPARSE_COLUMNS = 65536 };
 
-void um_form_measure(um_dtype dtype, const void *data, size_t values, um_form_facts *facts);
+void um_form_measure(const um_pixel_kernels *kernels, um_dtype dtype, const void *data,
+                     size_t values, um_form_facts *facts);
 /* Bytes of `rows` patterns in a form; SIZE_MAX where the form cannot hold them. */
 size_t um_form_size(um_form form, um_dtype dtype, size_t rows, const um_form_facts *facts);
 /* `to` has um_form_size() bytes, 8-byte aligned. */
-void um_form_encode(um_form form, um_dtype dtype, const void *data, size_t rows,
-                    const um_form_facts *facts, void *to);
+void um_form_encode(const um_pixel_kernels *kernels, um_form form, um_dtype dtype, const void *data,
+                    size_t rows, const um_form_facts *facts, void *to);
 void um_form_decode(um_form form, um_dtype dtype, const void *from, size_t rows, size_t values,
                     void *data);
 /* The rows of an encoded UM_FORM_SPARSE, in place. */

@@ -37,12 +37,12 @@ static um_status compress(pass *p, pass_worker *w, const void *data, size_t rows
 {
     const um_matrix *m = p->matrix;
     um_form_facts facts;
-    um_form_measure(m->info.dtype, data, rows * (size_t)(m->layout.out.ky * m->layout.out.kx), &facts);
+    um_form_measure(um_pixel_kernels_get(um_context_isa(m->ctx)), m->info.dtype, data, rows * (size_t)(m->layout.out.ky * m->layout.out.kx), &facts);
     size_t bytes = um_form_size(UM_FORM_SPARSE, m->info.dtype, rows, &facts);
     if (bytes > w->sparse_bytes) {
         return um_fail(m->ctx, UM_ERROR_INTERNAL, "a group of sparse rows is larger than planned");
     }
-    um_form_encode(UM_FORM_SPARSE, m->info.dtype, data, rows, &facts, w->sparse);
+    um_form_encode(um_pixel_kernels_get(um_context_isa(m->ctx)), UM_FORM_SPARSE, m->info.dtype, data, rows, &facts, w->sparse);
     *out = um_form_rows(w->sparse, rows);
     return UM_OK;
 }

@@ -40,7 +40,7 @@ static um_status probe_visit(void *user, void *state, const um_tile *tile)
     const probe_run *run = user;
     const um_shape s = run->matrix->info.shape;
     um_form_facts facts;
-    um_form_measure(tile->dtype, tile->data, tile->rows * (size_t)(s.ky * s.kx), &facts);
+    um_form_measure(um_pixel_kernels_get(um_context_isa(run->matrix->ctx)), tile->dtype, tile->data, tile->rows * (size_t)(s.ky * s.kx), &facts);
     add_facts(state, &facts);
     return UM_OK;
 }

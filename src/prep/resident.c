@@ -150,14 +150,14 @@ um_held um_resident_put(um_matrix *m, int64_t block, int64_t group, const void *
         size_t values = rows * (size_t)(m->layout.out.ky * m->layout.out.kx);
         um_form_facts facts = {.values = values};
         if (!r->all_fits || m->sparse) {
-            um_form_measure(m->info.dtype, data, values, &facts);
+            um_form_measure(um_pixel_kernels_get(um_context_isa(m->ctx)), m->info.dtype, data, values, &facts);
         }
         held.form = choose_form(r, rows, &facts);
         void *to = claim(r, um_form_size(held.form, m->info.dtype, rows, &facts));
         if (to == NULL) {
             return (um_held){UM_FORM_NONE, NULL};
         }
-        um_form_encode(held.form, m->info.dtype, data, rows, &facts, to);
+        um_form_encode(um_pixel_kernels_get(um_context_isa(m->ctx)), held.form, m->info.dtype, data, rows, &facts, to);
         held.data = to;
     }
     r->groups[block * m->block_groups + group] = held;

@@ -18,6 +18,7 @@ struct um_sums_job {
     const uint8_t *mask;
     double *weight; /* 1, or 0 at excluded pixels */
     void *keep;     /* the same for counts: all bits, or none, in their type */
+    size_t kept;    /* pixels that are not excluded */
     uint64_t *count_sum, *count_square;
     pthread_mutex_t lock; /* of these two: integers may be added in any order */
     double least;
@@ -153,6 +154,54 @@ static void fold_counts(sums_job *job, sums_state *s)
     s->counted = 0;
 }
 
+/* One row of values that are stored; those that are not are zero. */
+#define DEFINE_ADD_STORED(name, value_type, type)                                                  \
+    static void name(const sums_job *job, um_count_sums *s, const uint16_t *column,                \
+                     const value_type *value, size_t count, uint64_t *total, uint64_t *squares)    \
+    {                                                                                              \
+        const type *keep = job->keep;                                                              \
+        type *max = s->max;                                                                        \
+        size_t kept = 0;                                                                           \
+        for (size_t i = 0; i < count; i++) {                                                       \
+            size_t j = column[i];                                                                  \
+            uint32_t v = (uint32_t)value[i] & (uint32_t)keep[j];                                   \
+            uint32_t square = v * v;                                                               \
+            s->sum[j] += v;                                                                        \
+            s->low[j] += sizeof(type) == 1 ? square : square & 0xffffU;                            \
+            if (sizeof(type) > 1) {                                                                \
+                s->high[j] += square >> 16;                                                        \
+            }                                                                                      \
+            max[j] = (type)v > max[j] ? (type)v : max[j];                                          \
+            kept += keep[j] != 0;                                                                  \
+            s->least = keep[j] != 0 && v < s->least ? v : s->least;                                \
+            *total += v;                                                                           \
+            *squares += square;                                                                    \
+        }                                                                                          \
+        s->least = kept < job->kept ? 0 : s->least;                                                \
+    }
+DEFINE_ADD_STORED(add_stored_u8, uint8_t, uint8_t)
+DEFINE_ADD_STORED(add_stored_bytes, uint8_t, uint16_t)
+DEFINE_ADD_STORED(add_stored_u16, uint16_t, uint16_t)
+
+static void add_sparse(const sums_job *job, um_count_sums *s, const um_sparse_rows *x, size_t rows,
+                       uint64_t *total, uint64_t *squares)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const uint16_t *column = x->column + x->start[r];
+        size_t count = x->start[r + 1] - x->start[r];
+        if (x->value_dtype != UM_U8) {
+            add_stored_u16(job, s, column, (const uint16_t *)x->value + x->start[r], count,
+                           &total[r], &squares[r]);
+        } else if (job->dtype == UM_U8) {
+            add_stored_u8(job, s, column, (const uint8_t *)x->value + x->start[r], count, &total[r],
+                          &squares[r]);
+        } else {
+            add_stored_bytes(job, s, column, (const uint8_t *)x->value + x->start[r], count,
+                             &total[r], &squares[r]);
+        }
+    }
+}
+
 static void add_counts(sums_job *job, sums_state *s, const um_tile *tile)
 {
     uint64_t total[UM_GROUP_ROWS] = {0};
@@ -160,8 +209,12 @@ static void add_counts(sums_job *job, sums_state *s, const um_tile *tile)
     if (s->counted + (int64_t)tile->rows > UM_COUNT_ROWS) {
         fold_counts(job, s);
     }
-    job->kernels->count[tile->dtype](tile->data, tile->rows, job->pixels, job->keep, &s->counts,
-                                     total, squares);
+    if (tile->sparse != NULL) {
+        add_sparse(job, &s->counts, tile->sparse, tile->rows, total, squares);
+    } else {
+        job->kernels->count[tile->dtype](tile->data, tile->rows, job->pixels, job->keep, &s->counts,
+                                         total, squares);
+    }
     s->counted += (int64_t)tile->rows;
     for (size_t r = 0; r < tile->rows; r++) {
         job->sums->sum_map[tile->position[r]] = (double)total[r];
@@ -271,6 +324,7 @@ static um_status allocate(sums_job *job, int64_t positions)
     for (size_t i = 0; i < job->pixels; i++) {
         bool kept = job->mask == NULL || job->mask[i] == 0;
         sums->max_pattern[i] = -INFINITY;
+        job->kept += kept;
         if (job->counts) {
             memset((char *)job->keep + i * size, kept ? 0xff : 0, size);
         } else {
@@ -281,7 +335,7 @@ static um_status allocate(sums_job *job, int64_t positions)
 }
 
 const um_visitor um_sums_visitor = {
-    .start = sums_start, .visit = sums_visit, .merge = sums_merge, .stop = sums_stop};
+    .start = sums_start, .visit = sums_visit, .merge = sums_merge, .stop = sums_stop, .sparse = true};
 
 um_status um_sums_begin(um_matrix *matrix, um_sums_job **out)
 {
@@ -337,7 +391,9 @@ um_status um_matrix_sums(um_matrix *matrix, um_sums **out)
     sums_job *job = NULL;
     um_status status = um_sums_begin(matrix, &job);
     if (status == UM_OK) {
-        status = um_matrix_pass(matrix, "summing up", &um_sums_visitor, job);
+        um_visitor dense = um_sums_visitor; /* compressing for this alone would not pay */
+        dense.sparse = false;
+        status = um_matrix_pass(matrix, "summing up", &dense, job);
     }
     if (status == UM_OK) {
         *out = um_sums_finish(job);

@@ -28,12 +28,21 @@ static void set_value(um_dtype dtype, void *data, size_t i, double value)
     }
 }
 
+static um_isa best_isa(void)
+{
+    um_context *ctx = NULL;
+    assert_int_equal(um_context_create(&ctx), UM_OK);
+    um_isa best = um_context_isa(ctx);
+    um_context_free(ctx);
+    return best;
+}
+
 /* Encodes and decodes in every form that can hold the values, into a buffer of the size told, with
  * guard bytes after it. */
-static int round_trip(um_dtype dtype, const void *data, size_t rows, size_t values)
+static int round_trip_with(um_isa isa, um_dtype dtype, const void *data, size_t rows, size_t values)
 {
     um_form_facts facts;
-    um_form_measure(dtype, data, values, &facts);
+    um_form_measure(um_pixel_kernels_get(isa), dtype, data, values, &facts);
     int forms = 0;
     for (um_form form = UM_FORM_RAW; form < UM_FORM_COUNT; form++) {
         size_t bytes = um_form_size(form, dtype, rows, &facts);
@@ -45,7 +54,7 @@ static int round_trip(um_dtype dtype, const void *data, size_t rows, size_t valu
         uint8_t *back = malloc(values * size + 64);
         memset(to + bytes, 0xa5, 64);
         memset(back, 0x5a, values * size + 64);
-        um_form_encode(form, dtype, data, rows, &facts, to);
+        um_form_encode(um_pixel_kernels_get(isa), form, dtype, data, rows, &facts, to);
         if (form == UM_FORM_RAW) {
             memcpy(back, to, values * size);
         } else {
@@ -59,6 +68,16 @@ static int round_trip(um_dtype dtype, const void *data, size_t rows, size_t valu
         free(to);
         free(back);
         forms++;
+    }
+    return forms;
+}
+
+/* With every set of instructions that is there. */
+static int round_trip(um_dtype dtype, const void *data, size_t rows, size_t values)
+{
+    int forms = round_trip_with(UM_ISA_SCALAR, dtype, data, rows, values);
+    for (int isa = UM_ISA_SCALAR + 1; isa <= (int)best_isa(); isa++) {
+        assert_int_equal(round_trip_with((um_isa)isa, dtype, data, rows, values), forms);
     }
     return forms;
 }
@@ -133,13 +152,13 @@ static void test_sparse_rows(void **state)
     (void)state;
     const uint16_t data[3][5] = {{0, 7, 0, 0, 300}, {0}, {1, 0, 0, 0, 0}};
     um_form_facts facts;
-    um_form_measure(UM_U16, data, 15, &facts);
+    um_form_measure(um_pixel_kernels_get(best_isa()), UM_U16, data, 15, &facts);
     assert_int_equal(facts.nonzero, 3);
     assert_int_equal(facts.large, 1);
     assert_int_equal(facts.most, 300);
     uint64_t room[32];
     assert_true(um_form_size(UM_FORM_SPARSE, UM_U16, 3, &facts) <= sizeof room);
-    um_form_encode(UM_FORM_SPARSE, UM_U16, data, 3, &facts, room);
+    um_form_encode(um_pixel_kernels_get(best_isa()), UM_FORM_SPARSE, UM_U16, data, 3, &facts, room);
     um_sparse_rows x = um_form_rows(room, 3);
     const uint32_t start[] = {0, 2, 2, 3};
     const uint16_t column[] = {1, 4, 0};
