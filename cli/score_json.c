@@ -61,10 +61,11 @@ static json_t *state_json(const um_score *score, int64_t t)
 {
     const um_state_score *state = &score->state[t];
     json_t *object = class_json(&score->classes[t]);
-    json_t *more = json_pack("{s:o, s:o, s:b, s:b, s:I, s:f, s:o, s:I, s:I, s:o, s:o, s:o}", "name",
+    json_t *more = json_pack("{s:o, s:o, s:b, s:b, s:b, s:I, s:f, s:o, s:I, s:I, s:o, s:o, s:o}", "name",
                              cli_json_text(state->name), "phase",
                              state->phase[0] != '\0' ? cli_json_text(state->phase) : json_null(), "background",
-                             (int)state->background, "geometry_only", (int)state->geometry_only, "component",
+                             (int)state->background, "geometry_only", (int)state->geometry_only, "absent",
+                             (int)state->absent, "component",
                              (json_int_t)score->component_of[t], "cosine", score->cosine[t], "dip",
                              cli_json_real(state->dip), "shared_reflections", (json_int_t)state->shared,
                              "shared_missing", (json_int_t)state->shared_missing, "beyond_cut_off_true",

@@ -50,7 +50,8 @@ static void say_patterns(cli *c, const um_score *score)
             "sharpness");
     for (int64_t t = 0; t < score->states; t++) {
         const um_state_score *state = &score->state[t];
-        char component[NUMBER] = "none";
+        char component[NUMBER];
+        snprintf(component, sizeof component, "%s", state->absent ? "absent" : "none");
         char shared[NUMBER] = "-";
         char a[NUMBER];
         char b[NUMBER];

@@ -18,7 +18,7 @@ import tempfile
 SMALL_DETECTOR = {"ky": 48, "kx": 48, "pixel_per_A": 0.05}
 SMALL = {
     "nanowire": (4, {"ny": 12, "nx": 40, "step_nm": 8}),
-    "precipitates": (6, {"ny": 20, "nx": 20, "step_nm": 8, "stage": 4, "thickness_nm": 30, "size_scale": 2,
+    "precipitates": (None, {"ny": 20, "nx": 20, "step_nm": 8, "stage": 4, "thickness_nm": 30, "size_scale": 2,
                             "number_density": 400}),
     "precipitates al-mg-si": (None, {"ny": 20, "nx": 20, "step_nm": 8, "stage": 4, "thickness_nm": 30, "size_scale": 2,
                                      "number_density": 1000}),

@@ -56,6 +56,7 @@ typedef struct um_score_view {
 typedef struct um_state_score {
     char name[UM_SCORE_NAME], phase[UM_SCORE_NAME];
     bool background, geometry_only;
+    bool absent;                       /* nowhere in what is compared: never matched, no component's nearest */
     double dip;                        /* of the matched component, 0 .. 1; NaN: shares no reflection */
     int64_t shared, shared_missing;    /* reflections shared with other states; those the component lacks */
     double beyond_true, beyond_found;  /* power of the map beyond the probe's cut-off, as part of all of it */
@@ -74,7 +75,7 @@ typedef struct um_score {
     um_state_score *state;
     int64_t *nearest_state; /* per component */
     double *nearest_cosine;
-    int64_t *state_of;      /* per component: the state it is counted for: the matched one, else the nearest */
+    int64_t *state_of;      /* per component: the state it is counted for: largest cosine of patterns x correlation of maps */
     um_score_view by_state; /* every component counted for a state */
     um_score_view by_phase; /* count 0: the truth names no phases */
     double least_fraction, probe_px, cut_off_per_px;

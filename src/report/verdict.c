@@ -76,18 +76,21 @@ static void say_score(um_html *html, const um_facts *f)
     if (score == NULL) {
         return;
     }
-    int64_t found = 0;
+    int64_t found = 0, there = 0;
     double worst = 1;
     for (int64_t s = 0; s < score->states; s++) {
-        found += score->cosine[s] >= 0.99;
-        worst = fmin(worst, score->cosine[s]);
+        if (!score->state[s].absent) {
+            there++;
+            found += score->cosine[s] >= 0.99;
+            worst = fmin(worst, score->cosine[s]);
+        }
     }
     um_html_format(html,
                    "<p>Against the known truth: <strong>%lld of %lld</strong> states are found "
                    "with a cosine of at least 0.99 (worst %.3f); <strong>%.2f&nbsp;%%</strong> of "
                    "the positions get the right label (calling everything the commonest state: "
                    "%.1f&nbsp;%%).</p>\n",
-                   (long long)found, (long long)score->states, worst, 100 * score->label_accuracy,
+                   (long long)found, (long long)there, worst, 100 * score->label_accuracy,
                    100 * score->baseline);
 }
 

@@ -213,6 +213,7 @@ um_status um_score_model(um_context *ctx, um_model *result, um_model *truth, con
     }
     free(c.result.sums);
     free(c.truth.sums);
+    free(c.alike);
     free(c.unit);
     um_buffer_free(ctx, c.found);
     um_buffer_free(ctx, c.share);

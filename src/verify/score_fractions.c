@@ -42,7 +42,7 @@ static void normalise(float *row, int64_t n, const double *amount)
     }
 }
 
-static void fill_position(um_comparison *c, int64_t p, double *amount)
+static void fill_share(um_comparison *c, int64_t p, double *amount)
 {
     int64_t states = c->truth.k;
     for (int64_t t = 0; t < states; t++) {
@@ -52,6 +52,51 @@ static void fill_position(um_comparison *c, int64_t p, double *amount)
     for (int64_t t = 0; t < states && c->fractions != NULL; t++) {
         c->share[p * states + t] = (float)um_array_get(c->fractions, p * states + t);
     }
+}
+
+/* Pearson's r of a component's counts and a state's fractions over what is compared; 0: one of them is the same everywhere. */
+static double maps_correlate(const um_comparison *c, int64_t t, int64_t r)
+{
+    double n = 0.0, a = 0.0, b = 0.0, aa = 0.0, bb = 0.0, ab = 0.0;
+    for (int64_t p = 0; p < c->positions; p++) {
+        if (um_compared(c->position_mask, p)) {
+            n += 1.0;
+            a += (double)c->share[p * c->truth.k + t];
+            b += um_side_counts(&c->result, p, r);
+        }
+    }
+    for (int64_t p = 0; p < c->positions; p++) {
+        if (um_compared(c->position_mask, p)) {
+            double x = (double)c->share[p * c->truth.k + t] - a / n, y = um_side_counts(&c->result, p, r) - b / n;
+            aa += x * x;
+            bb += y * y;
+            ab += x * y;
+        }
+    }
+    return aa > 1e-12 * n && bb > 1e-12 * b * b / n ? ab / sqrt(aa * bb) : 0.0;
+}
+
+/* A pattern that is matrix and precipitate together looks most like the matrix; that it is the precipitate's shows in its map. */
+static um_status choose_states(um_comparison *c)
+{
+    for (int64_t r = 0; r < c->result.k; r++) {
+        double most = 0.0;
+        c->score->state_of[r] = c->score->nearest_state[r];
+        for (int64_t t = 0; t < c->truth.k; t++) {
+            double alike = c->score->state[t].absent ? 0.0 : c->alike[t * c->result.k + r] * maps_correlate(c, t, r);
+            if (alike > most) {
+                most = alike;
+                c->score->state_of[r] = t;
+            }
+        }
+        UM_TRY(um_check_cancel(c->ctx));
+    }
+    return UM_OK;
+}
+
+static void fill_found(um_comparison *c, int64_t p, double *amount)
+{
+    int64_t states = c->truth.k;
     for (int64_t t = 0; t < states; t++) {
         amount[t] = 0.0;
     }
@@ -73,11 +118,15 @@ um_status um_score_fractions(um_comparison *c)
     if (status == UM_OK) {
         status = um_buffer_alloc(c->ctx, count, sizeof(float), "true fractions", &c->share);
     }
+    for (int64_t p = 0; status == UM_OK && p < c->positions; p++) {
+        fill_share(c, p, amount);
+    }
     if (status == UM_OK) {
         find_units(c);
+        status = choose_states(c);
     }
     for (int64_t p = 0; status == UM_OK && p < c->positions; p++) {
-        fill_position(c, p, amount);
+        fill_found(c, p, amount);
     }
     free(amount);
     return status;

@@ -147,7 +147,7 @@ static int32_t state_of_strongest(const um_comparison *c, const int64_t *owner, 
     double most = 0.0;
     int64_t best = -1;
     for (int64_t r = 0; r < c->result.k; r++) {
-        double unit = c->unit[c->score->state_of[r]];
+        double unit = c->unit[owner[r] >= 0 ? owner[r] : c->score->state_of[r]];
         double amount = unit > 0.0 ? um_side_counts(&c->result, position, r) / unit : 0.0;
         if (amount > most) {
             most = amount;

@@ -31,24 +31,39 @@ static double cosine(const um_comparison *c, const float *a, const float *b)
     return aa > 0.0 && bb > 0.0 ? ab / sqrt(aa * bb) : 0.0;
 }
 
+/* States that are nowhere in what is compared: no component can stand for them, whatever it looks like. */
+static void find_absent(um_comparison *c)
+{
+    bool any = false;
+    for (int64_t t = 0; t < c->truth.k; t++) {
+        bool there = false;
+        for (int64_t p = 0; p < c->positions && !there; p++) {
+            there = um_compared(c->position_mask, p) && c->truth.loadings[p * c->truth.k + t] > 0.0F;
+        }
+        c->score->state[t].absent = !there;
+        any = any || there;
+    }
+    for (int64_t t = 0; t < c->truth.k && !any; t++) {
+        c->score->state[t].absent = false;
+    }
+}
+
 static void find_nearest(um_comparison *c, const double *gain)
 {
     um_score *score = c->score;
     for (int64_t r = 0; r < c->result.k; r++) {
-        int64_t best = 0;
-        for (int64_t t = 1; t < c->truth.k; t++) {
-            best = gain[t * c->result.k + r] > gain[best * c->result.k + r] ? t : best;
+        int64_t best = -1;
+        for (int64_t t = 0; t < c->truth.k; t++) {
+            bool better = best < 0 || gain[t * c->result.k + r] > gain[best * c->result.k + r];
+            best = better && !c->score->state[t].absent ? t : best;
         }
         score->nearest_state[r] = best;
         score->nearest_cosine[r] = gain[best * c->result.k + r];
-        score->state_of[r] = best;
     }
     for (int64_t t = 0; t < c->truth.k; t++) {
-        int64_t r = score->component_of[t];
+        int64_t r = score->state[t].absent ? -1 : score->component_of[t];
+        score->component_of[t] = r;
         score->cosine[t] = r >= 0 ? gain[t * c->result.k + r] : 0.0;
-        if (r >= 0) {
-            score->state_of[r] = t;
-        }
     }
 }
 
@@ -56,6 +71,7 @@ um_status um_score_match(um_comparison *c)
 {
     sum_factors(c, &c->result);
     sum_factors(c, &c->truth);
+    find_absent(c);
     double *gain = calloc((size_t)(c->truth.k * c->result.k), sizeof *gain);
     if (gain == NULL) {
         return um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
@@ -66,10 +82,18 @@ um_status um_score_match(um_comparison *c)
                                                c->result.factors + r * c->pixels);
         }
     }
-    um_status status = um_assign(c->ctx, c->truth.k, c->result.k, gain, c->score->component_of);
+    double *wanted = calloc((size_t)(c->truth.k * c->result.k), sizeof *wanted);
+    um_status status = wanted != NULL ? UM_OK : um_fail(c->ctx, UM_ERROR_MEMORY, "score: no memory");
+    for (int64_t i = 0; i < c->truth.k * c->result.k && status == UM_OK; i++) {
+        wanted[i] = c->score->state[i / c->result.k].absent ? -1.0 : gain[i];
+    }
+    if (status == UM_OK) {
+        status = um_assign(c->ctx, c->truth.k, c->result.k, wanted, c->score->component_of);
+    }
+    free(wanted);
     if (status == UM_OK) {
         find_nearest(c, gain);
     }
-    free(gain);
+    c->alike = gain;
     return status;
 }

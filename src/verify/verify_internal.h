@@ -22,6 +22,7 @@ typedef struct um_comparison {
     um_side result, truth;
     const uint8_t *pixel_mask, *position_mask; /* of the result, may be NULL */
     const um_array *labels, *fractions, *particles; /* of the truth, may be NULL */
+    double *alike; /* states x components: cosines of patterns */
     double *unit; /* per state: counts in the pixels compared of a position that it has all to itself */
     float *found; /* positions x states: fractions of the result, all components counted for a state */
     float *share; /* positions x states: true fractions */

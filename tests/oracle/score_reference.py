@@ -24,6 +24,10 @@ def clean(values):
     return numpy.nan_to_num(numpy.asarray(values, "f4").astype(float), nan=0.0)
 
 
+def correlation(a, b):
+    return 0.0 if a.std() < 1e-6 or b.std() < 1e-6 * abs(b.mean()) else numpy.corrcoef(a, b)[0, 1]
+
+
 class Reference:
     """What follows from both models before anything is scored: matches, fractions."""
 
@@ -35,11 +39,12 @@ class Reference:
         self.tf, self.tl = clean(truth[0])[:, self.kept], clean(truth[1])
         unit = [f / numpy.linalg.norm(f, axis=1, keepdims=True) for f in (self.tf, self.rf)]
         self.cosine = unit[0] @ unit[1].T
-        self.nearest = self.cosine.argmax(axis=0)
-        rows, columns = linear_sum_assignment(-self.cosine)
+        there = (self.tl[self.seen] > 0).any(axis=0)
+        wanted = numpy.where(there[:, None], self.cosine, -1.0)
+        self.nearest = wanted.argmax(axis=0)
+        rows, columns = linear_sum_assignment(-wanted)
+        rows, columns = rows[there[rows]], columns[there[rows]]
         self.component_of = dict(zip(rows, columns))
-        self.state_of = self.nearest.copy()
-        self.state_of[columns] = rows
         self.result_counts, self.true_counts = self.rl * self.rf.sum(axis=1), self.tl * self.tf.sum(axis=1)
         states = len(self.tf)
         if fractions is None:
@@ -48,6 +53,10 @@ class Reference:
             self.share = fractions.reshape(-1, states)
             held = self.share[self.seen].sum(axis=0)
             unit = self.true_counts[self.seen].sum(axis=0) / numpy.where(held > 0, held, 1)
+        maps = numpy.stack([[correlation(self.share[self.seen, t], self.result_counts[self.seen, r])
+                             for r in range(len(self.rf))] for t in range(states)])
+        alike = numpy.where(there[:, None], self.cosine * maps, -1.0)
+        self.state_of = numpy.where(alike.max(axis=0) > 0, alike.argmax(axis=0), self.nearest)
         self.pooled = numpy.array([self.result_counts[:, self.state_of == t].sum(axis=1) for t in range(states)]).T
         self.found = numpy.where(unit > 0, self.pooled / numpy.where(unit > 0, unit, 1), 0)
         self.found /= numpy.maximum(self.found.sum(axis=1, keepdims=True), 1e-300)

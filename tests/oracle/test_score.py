@@ -309,3 +309,21 @@ def test_truths_that_do_not_fit(unmix, tmp_path):
                                ({}, {"simulation": {"states": states}}, "names 1 states")):
         reference.write_model(tmp_path / "truth.npz", *model, (2, 3, 10, 12), arrays, said)
         assert word in unmix.fails("score", tmp_path / "result.npz", tmp_path / "truth.npz")
+
+
+def test_states_that_occur_nowhere_take_no_component(unmix, tmp_path):
+    """A component that looks most like a state which is not in the scan counts for the nearest that is."""
+    random = numpy.random.default_rng(21)
+    shape = 9, 11, 10, 12
+    true = patterns(random, 4), random.uniform(1, 50, (99, 4))
+    true[1][:, 1] = 0
+    found = true[0][[0, 1, 2]] + 0.02 * random.random((3, 120)), random.exponential(9.0, (99, 3))
+    reference.write_model(tmp_path / "result.npz", *found, shape)
+    reference.write_model(tmp_path / "truth.npz", *true, shape)
+    score = unmix("score", tmp_path / "result.npz", tmp_path / "truth.npz")
+    known = reference.Reference(found, true, shape)
+    assert known.cosine[:, 1].argmax() == 1  # it does look like the one that is not there
+    assert score["component_of"] == [known.component_of.get(t, -1) for t in range(4)] and score["component_of"][1] == -1
+    assert [one["state"] for one in score["nearest"]] == known.nearest.tolist() and known.nearest[1] != 1
+    assert [one["counted_for"] for one in score["nearest"]] == known.state_of.tolist()
+    assert [c["absent"] for c in score["per_class"]] == [False, True, False, False]
