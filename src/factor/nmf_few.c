@@ -24,7 +24,7 @@ typedef struct strictness {
     int turn_passes;          /* reads for the sake of the turn alone */
     double fit_gain, fit_turn; /* of the fits between reads */
 } strictness;
-static const strictness LARGE = {0.1, 0.1, 1, 2e-4, 1e-3};
+static const strictness LARGE = {0.1, 0.1, 1, 2e-4, 5e-3};
 static const strictness SMALL = {0.01, 0.02, 8, 2e-4, 5e-4};
 
 double um_nmf_floor(const um_scaled *s, size_t k)

@@ -40,6 +40,35 @@ INLINE float sum_lanes(vf v)
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+/* sum_lanes() of four vectors, with the same additions. */
+INLINE void sum_lanes4(const vf v[4], float sums[4])
+{
+    typedef float v4 __attribute__((vector_size(16)));
+    v4 four[4];
+    for (int i = 0; i < 4; i++) {
+#if LANES == 16
+        typedef float v8 __attribute__((vector_size(32)));
+        v8 eight = __builtin_shufflevector(v[i], v[i], 0, 1, 2, 3, 4, 5, 6, 7) +
+                   __builtin_shufflevector(v[i], v[i], 8, 9, 10, 11, 12, 13, 14, 15);
+#elif LANES == 8
+        vf eight = v[i];
+#endif
+#if LANES >= 8
+        four[i] = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                  __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#else
+        memcpy(&four[i], &v[i], sizeof four[i]);
+#endif
+    }
+    v4 low = __builtin_shufflevector(four[0], four[1], 0, 4, 1, 5) +
+             __builtin_shufflevector(four[0], four[1], 2, 6, 3, 7);
+    v4 high = __builtin_shufflevector(four[2], four[3], 0, 4, 1, 5) +
+              __builtin_shufflevector(four[2], four[3], 2, 6, 3, 7);
+    v4 all = __builtin_shufflevector(low, high, 0, 1, 4, 5) +
+             __builtin_shufflevector(low, high, 2, 3, 6, 7);
+    memcpy(sums, &all, sizeof all);
+}
+
 /* One number in all lanes: a load, not arithmetic. */
 INLINE vf spread(float x)
 {

@@ -138,22 +138,23 @@ static void NAME(residual_sparse)(const um_sparse_rows *x, size_t rows, const fl
         size_t count = x->start[r + 1] - x->start[r];
         double sum = 0;
         double sum_v = 0;
+        vf wr[UM_HALS_LARGEST / LANES];
+        memset(wr, 0, nv * sizeof *wr);
+        memcpy(wr, w + r * k, k * sizeof *w);
         for (size_t i = 0; i < count; i += SPARSE_CHAINS) {
             size_t n = min_size(SPARSE_CHAINS, count - i);
             vf y[SPARSE_CHAINS] = {{0}};
             for (size_t c = 0; c < nv; c++) {
-                float lanes[LANES] = {0};
-                memcpy(lanes, w + r * k + c * LANES, min_size(LANES, k - c * LANES) * sizeof *w);
-                vf wv;
-                memcpy(&wv, lanes, sizeof wv);
                 for (size_t e = 0; e < n; e++) {
-                    y[e] += wv * *(const vf *)(ht + (size_t)column[i + e] * stride + c * LANES);
+                    y[e] += wr[c] * *(const vf *)(ht + (size_t)column[i + e] * stride + c * LANES);
                 }
             }
+            float yt[SPARSE_CHAINS];
+            sum_lanes4(y, yt);
             for (size_t e = 0; e < n; e++) {
                 size_t j = column[i + e];
                 double xe = (double)value[i + e] * (double)on[j];
-                double more = xe * (xe - 2 * (double)sum_lanes(y[e]));
+                double more = xe * (xe - 2 * (double)yt[e]);
                 sum += more;
                 sum_v += (double)v[j] * more;
                 sum_d[j] += xe;
