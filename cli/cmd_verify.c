@@ -1,5 +1,6 @@
 /* unmix verify: how sure is a result, and is it real? */
 #include "scan.h"
+#include "spotcheck.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,14 @@ static const cli_option options[] = {
              "fraction_high, residual_sigmas and residual_pattern_sigmas."},
     {.name = "no-scan", .kind = CLI_SWITCH,
      .help = "Do not read the scan, not even where it lies at the path that the result names."},
+    {.name = "spotcheck", .kind = CLI_INTEGER, .value = "N", .least = 1,
+     .help = "RESULT is of unmix segment: draw N of its particles at random (by --seed, of every phase its share), list where "
+             "they are for high-resolution imaging, with an empty column verdict, and do nothing else."},
+    {.name = "spots", .kind = CLI_FILE, .value = "OUT.csv",
+     .help = "Where that list goes; default: RESULT-spotcheck.csv beside the result."},
+    {.name = "verdicts", .kind = CLI_FILE, .value = "FILE.csv",
+     .help = "The list with verdicts (yes, no, or nothing where it was not looked at): tell what part of the particles is "
+             "right, with Wilson's 95 % interval, and do nothing else."},
     {0}};
 
 /* ---- the scan ------------------------------------------------------------------------------- */
@@ -217,6 +226,12 @@ static um_status run(cli *c)
     if (cli_given(c, "no-scan") && c->operands > 1) {
         return cli_fail(c, UM_ERROR_ARGUMENT, "%s: --no-scan excludes a scan: leave one of them out", c->operand[1]);
     }
+    if (cli_given(c, "verdicts") || cli_given(c, "spotcheck")) {
+        if (cli_given(c, "verdicts") && cli_given(c, "spotcheck")) {
+            return cli_fail(c, UM_ERROR_ARGUMENT, "--spotcheck and --verdicts exclude each other");
+        }
+        return cli_given(c, "verdicts") ? spotcheck_read(c) : spotcheck_draw(c);
+    }
     char *page = NULL;
     if (cli_given(c, "output")) {
         page = cli_format("%s", cli_text(c, "output"));
@@ -249,7 +264,9 @@ const cli_command cli_command_verify = {
         "factorisations fit alike.",
     .examples = "unmix verify result.hspy # cards, and the page result-verify.html\n"
                 "unmix verify result.hspy --no-page --json # for scripts\n"
-                "unmix verify result.npz scan.hspy --save errors.npz # with maps of the standard errors\n",
+                "unmix verify result.npz scan.hspy --save errors.npz # with maps of the standard errors\n"
+                "unmix verify segmented.hspy --spotcheck 60 # which particles to look at with another method\n"
+                "unmix verify segmented.hspy --verdicts segmented-spotcheck.csv # what part of them is right\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 2,

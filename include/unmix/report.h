@@ -4,6 +4,7 @@
 
 #include "unmix/choose.h"
 #include "unmix/evidence.h"
+#include "unmix/measure.h"
 #include "unmix/model.h"
 #include "unmix/verify.h"
 
@@ -36,6 +37,25 @@ typedef struct um_choice_page {
 } um_choice_page;
 UM_CHECK UM_API um_status um_report_choice(um_context *ctx, const um_choose_result *result,
                                            const char *path, const um_choice_page *page);
+
+/* A page about measured scans: the table of conditions, how they change from one to the next (with 95 % intervals), maps of
+ * phases and of overlap, histograms of sizes. With `model` (the fit behind them) its evidence cards, and with `methods` a paragraph
+ * for a paper. Atomic. */
+typedef struct um_series_page {
+    const char *title;             /* NULL = "Particles of N scans" */
+    const char *const *notes;      /* what limits the result, shown first; may be NULL */
+    int note_count;
+    um_model *model;               /* may be NULL */
+    const um_evidence *evidence;   /* of the model; may be NULL */
+    const char *methods;           /* paragraphs parted by a blank line; may be NULL */
+    const char *parameters;        /* shown as it is, folded away; may be NULL */
+    const char *const *files;      /* paths relative to the page; may be NULL */
+    int file_count;
+    const char *command;           /* that makes it again; may be NULL */
+    bool overwrite;
+} um_series_page;
+UM_CHECK UM_API um_status um_report_series(um_context *ctx, const um_measure *measure, const char *path,
+                                           const um_series_page *page);
 
 #ifdef __cplusplus
 }

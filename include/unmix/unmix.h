@@ -13,6 +13,7 @@
 #include "unmix/image.h"
 #include "unmix/instrument.h"
 #include "unmix/io.h"
+#include "unmix/measure.h"
 #include "unmix/model.h"
 #include "unmix/prep.h"
 #include "unmix/report.h"

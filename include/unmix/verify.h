@@ -104,9 +104,6 @@ UM_API void um_score_free(um_score *score);
 UM_CHECK UM_API um_status um_assign(um_context *ctx, int64_t rows, int64_t columns, const double *gain,
                                     int64_t *assigned);
 
-/* The 95 % interval of the mean of a Poisson count (Garwood 1936: both tails 2.5 %). */
-UM_API void um_count_interval(int64_t count, double *low, double *high);
-
 #ifdef __cplusplus
 }
 #endif

@@ -110,7 +110,8 @@ enum um_random_stream {
     UM_STREAM_CLUSTER_REFERENCE,
     UM_STREAM_SPLIT,
     UM_STREAM_SPLIT_BINNED,
-    UM_STREAM_ICA
+    UM_STREAM_ICA,
+    UM_STREAM_SPOTCHECK
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

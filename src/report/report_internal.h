@@ -122,6 +122,18 @@ um_figure um_figure_of(const um_facts *facts, const double *values, bool pattern
 int um_alike_put(um_html *html, const double *cosine, int64_t k, const char *before,
                  const char *after);
 
+/* ---- the page about measured scans ---------------------------------------------------------------- */
+
+/* "#rrggbb" of a phase, the same on all figures of the page. */
+void um_phase_color(int32_t phase, char text[8]);
+/* A phase that has most of the field is drawn as the ground on which others lie. */
+bool um_phase_is_matrix(const um_measure *m, int32_t phase);
+/* A coloured square and the name of each phase. */
+void um_phase_legend(um_html *html, const um_measure *m);
+um_status um_section_phase_maps(um_html *html, const um_measure *m);
+void um_section_evolution(um_html *html, const um_measure *m);
+void um_section_sizes(um_html *html, const um_measure *m);
+
 /* ---- sections, each silent when it has nothing to show -------------------------------------------- */
 
 void um_section_verdict(um_html *html, const um_facts *facts);

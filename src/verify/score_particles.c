@@ -1,4 +1,5 @@
 /* Particles: regions of called maps against the truth's table, one to one. */
+#include "unmix/measure.h"
 #include "verify_internal.h"
 
 #include <math.h>
