@@ -9,8 +9,11 @@ typedef struct reading {
     cli *c;
     plan *p;
     um_status status;
-    int line; /* of the first failure; inih gives it back */
+    bool joint_said;
 } reading;
+
+static const char *const stage_names[PLAN_STAGES] = {"image",  "svd",     "choose",   "nmf",
+                                                     "verify", "segment", "identify", "measure"};
 
 static bool is_yes(const char *text)
 {
@@ -53,7 +56,8 @@ static const cli_option *find_option(const cli_command *command, const char *tit
 static int add_word(reading *r, plan_step *step, const char *section, const char *title,
                     const char *name, const char *value)
 {
-    static const char *const ours[] = {"output", "report", "no-report", "checkpoint", "scree"};
+    static const char *const ours[] = {"output", "report", "no-report", "checkpoint", "scree", "each", "resume",
+                                       "plan",   "save",   "no-page",   "spotcheck",  "spots", "verdicts", "like"};
     const cli_option *o = find_option(step->command, title, name);
     if (o == NULL) {
         return fail(r, section, name, "is no option that can stand here");
@@ -84,26 +88,62 @@ static int add_word(reading *r, plan_step *step, const char *section, const char
     return 1;
 }
 
-static int on_input(reading *r, const char *name, const char *value)
+static int add_file(reading *r, const char *section, const char *name, const char *value, const char *condition)
 {
     plan *p = r->p;
-    if (strcmp(name, "file") != 0) {
-        return add_word(r, &p->input, "input", "Reading options", name, value);
-    }
     if (p->file_count >= PLAN_MOST_FILES) {
-        return fail(r, "input", name, "too many files");
+        return fail(r, section, name, "too many files");
     }
     p->files[p->file_count] = cli_format("%s", value);
+    p->condition[p->file_count] = condition != NULL ? cli_format("%s", condition) : NULL;
     return p->files[p->file_count++] != NULL;
+}
+
+static int on_input(reading *r, const char *name, const char *value)
+{
+    if (strcmp(name, "file") != 0) {
+        return add_word(r, &r->p->input, "input", "Reading options", name, value);
+    }
+    return add_file(r, "input", name, value, NULL);
+}
+
+/* [condition NAME]: its scans, and what is known of them. */
+static int on_condition(reading *r, const char *section, const char *name, const char *value)
+{
+    const char *condition = section + strcspn(section, " ");
+    condition += strspn(condition, " ");
+    if (condition[0] == '\0' || strchr(condition, '=') != NULL || strchr(condition, '/') != NULL) {
+        return fail(r, section, name, "a condition needs a name without '=' and '/': [condition 12 h]");
+    }
+    if (strcmp(name, "file") == 0) {
+        r->p->conditions++;
+        return add_file(r, section, name, value, condition);
+    }
+    if (strcmp(name, "thickness") == 0 || strcmp(name, "log-ratio") == 0) {
+        char *own = cli_format("%s=%s", condition, value);
+        int fine = own != NULL ? add_word(r, &r->p->step[PLAN_MEASURE], "measure", "Options", name, own)
+                               : fail(r, section, name, "no memory");
+        free(own);
+        return fine;
+    }
+    return fail(r, section, name, "is unknown: there are file, thickness and log-ratio");
+}
+
+static int set_text(char **slot, const char *value)
+{
+    free(*slot);
+    *slot = cli_format("%s", value);
+    return *slot != NULL;
 }
 
 static int on_output(reading *r, const char *name, const char *value)
 {
     plan *p = r->p;
     if (strcmp(name, "folder") == 0) {
-        free(p->folder);
-        p->folder = cli_format("%s", value);
-        return value[0] != '\0' ? 1 : fail(r, "output", name, "is empty");
+        return value[0] != '\0' ? set_text(&p->folder, value) : fail(r, "output", name, "is empty");
+    }
+    if (strcmp(name, "title") == 0) {
+        return set_text(&p->title, value);
     }
     if (strcmp(name, "formats") == 0) {
         p->hspy = strstr(value, "hspy") != NULL;
@@ -114,19 +154,45 @@ static int on_output(reading *r, const char *name, const char *value)
         p->store_prepared = is_yes(value);
         return p->store_prepared || is_no(value) ? 1 : fail(r, "output", name, "takes yes or no");
     }
-    return fail(r, "output", name, "is unknown: there are folder, formats and prepared");
+    return fail(r, "output", name, "is unknown: there are folder, title, formats and prepared");
+}
+
+/* Kept to see whether it changed; the recipe itself is read from the plan. */
+static int on_prep(plan *p, const char *name, const char *value)
+{
+    char *longer = cli_format("%s%s = %s\n", p->recipe != NULL ? p->recipe : "", name, value);
+    free(p->recipe);
+    p->recipe = longer;
+    p->prep = true;
+    return longer != NULL;
+}
+
+static int on_step(reading *r, plan_step *step, const char *section, const char *name, const char *value)
+{
+    if (strcmp(name, "run") == 0) {
+        step->wanted = is_yes(value);
+        step->off = !step->wanted;
+        return 1;
+    }
+    step->wanted = !step->off;
+    if (step->command == NULL) {
+        return fail(r, section, name, "this build has no such command");
+    }
+    if (step == &r->p->step[PLAN_NMF] && strcmp(name, "joint") == 0) {
+        r->p->joint = is_yes(value);
+        r->joint_said = true;
+        return r->p->joint || is_no(value) ? 1 : fail(r, section, name, "takes yes or no");
+    }
+    return add_word(r, step, section, "Options", name, value);
 }
 
 /* inih's handler: 0 means failure. A section without keys comes with name NULL where inih tells it.
  */
-static int on_line(void *user, const char *section, const char *name, const char *value)
+static int on_line(void *user, const char *section, const char *name, const char *text)
 {
     reading *r = user;
     plan *p = r->p;
-    const struct {
-        const char *section;
-        plan_step *step;
-    } steps[] = {{"image", &p->image}, {"svd", &p->svd}, {"nmf", &p->nmf}};
+    const char *value = text != NULL ? text : "";
     if (r->status != UM_OK) {
         return 0;
     }
@@ -137,37 +203,64 @@ static int on_line(void *user, const char *section, const char *name, const char
         return 0;
     }
     if (strcmp(section, "input") == 0) {
-        return on_input(r, name, value != NULL ? value : "");
+        return on_input(r, name, value);
+    }
+    if (strncmp(section, "condition", 9) == 0 && (section[9] == ' ' || section[9] == '\0')) {
+        return on_condition(r, section, name, value);
     }
     if (strcmp(section, "output") == 0) {
-        return on_output(r, name, value != NULL ? value : "");
+        return on_output(r, name, value);
     }
     if (strcmp(section, "prep") == 0) {
-        p->prep = true; /* read and checked as a recipe */
-        return 1;
+        return on_prep(p, name, value); /* checked as a recipe */
     }
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if (strcmp(section, steps[i].section) == 0) {
-            if (strcmp(name, "run") == 0) {
-                steps[i].step->wanted = is_yes(value != NULL ? value : "");
-                return 1;
-            }
-            steps[i].step->wanted = true;
-            return add_word(r, steps[i].step, section, "Options", name, value != NULL ? value : "");
+    for (int i = 0; i < PLAN_STAGES; i++) {
+        if (strcmp(section, stage_names[i]) == 0) {
+            return on_step(r, &p->step[i], section, name, value);
         }
     }
     return fail(r, section, name,
-                "no such section: there are input, prep, image, svd, nmf and output");
+                "no such section: there are input, condition NAME, prep, image, svd, choose, nmf, verify, segment, identify, "
+                "measure and output");
+}
+
+bool plan_has(const plan_step *step, const char *key)
+{
+    size_t n = strlen(key);
+    for (int i = 0; i < step->count; i++) {
+        const char *word = step->words[i] + 2;
+        if (strncmp(word, key, n) == 0 && (word[n] == '\0' || word[n] == '=')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A series with conditions, or particles that are to be measured, needs all that leads there. */
+static void follow_up(plan *p)
+{
+    static const plan_stage chain[] = {PLAN_CHOOSE, PLAN_VERIFY, PLAN_SEGMENT, PLAN_IDENTIFY, PLAN_MEASURE};
+    plan_step *step = p->step;
+    bool whole = p->conditions > 0 || step[PLAN_MEASURE].wanted;
+    for (size_t i = 0; whole && i < sizeof chain / sizeof chain[0]; i++) {
+        step[chain[i]].wanted = !step[chain[i]].off && step[chain[i]].command != NULL;
+    }
+    step[PLAN_CHOOSE].wanted = step[PLAN_CHOOSE].wanted && step[PLAN_NMF].wanted && !plan_has(&step[PLAN_NMF], "k");
+    step[PLAN_MEASURE].wanted = step[PLAN_MEASURE].wanted && step[PLAN_SEGMENT].wanted;
+    p->joint = p->joint && p->file_count > 1 && step[PLAN_NMF].wanted;
 }
 
 static um_status check_steps(cli *c, plan *p)
 {
-    const plan_step *const steps[] = {&p->image, &p->svd, &p->nmf};
-    char *words[2 * PLAN_MOST_WORDS];
+    char *words[PLAN_ROOM];
+    const char *first = p->files[0];
     um_status status = UM_OK;
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == UM_OK; i++) {
+    for (int i = 0; i < PLAN_STAGES && status == UM_OK; i++) {
+        if (p->step[i].command == NULL) {
+            continue;
+        }
         cli sub = {0};
-        status = plan_command(c, p, steps[i], p->files[0], NULL, 0, words, &sub);
+        status = plan_command(c, p, &p->step[i], &first, 1, NULL, 0, words, &sub);
         sub.ctx = NULL;
         cli_clear(&sub);
     }
@@ -185,11 +278,11 @@ static um_status check_steps(cli *c, plan *p)
 um_status plan_read(cli *c, const char *path, plan *out)
 {
     *out = (plan){.path = path, .hspy = true};
-    out->image.command = cli_find_command("image");
-    out->svd.command = cli_find_command("svd");
-    out->nmf.command = cli_find_command("nmf");
-    out->input.command = out->nmf.command;
-    out->nmf.wanted = true;
+    for (int i = 0; i < PLAN_STAGES; i++) {
+        out->step[i].command = cli_find_command(stage_names[i]);
+    }
+    out->input.command = out->step[PLAN_NMF].command;
+    out->step[PLAN_NMF].wanted = true;
     reading r = {.c = c, .p = out};
     FILE *file = NULL;
     um_status status = cli_open_text(c, path, &file);
@@ -206,44 +299,56 @@ um_status plan_read(cli *c, const char *path, plan *out)
                         line);
     }
     if (out->file_count == 0) {
-        return cli_fail(c, UM_ERROR_FORMAT, "%s: [input] names no scan: add file = scan.hspy",
+        return cli_fail(c, UM_ERROR_FORMAT, "%s: names no scan: add file = scan.hspy to [input] or to a [condition NAME]",
                         path);
     }
+    out->joint = r.joint_said ? out->joint : out->conditions > 0;
+    follow_up(out);
     if (out->folder == NULL) {
         out->folder = cli_with_suffix(path, "");
     }
     return out->folder != NULL ? check_steps(c, out) : cli_fail(c, UM_ERROR_MEMORY, "no memory");
 }
 
+static void clear_words(plan_step *step)
+{
+    for (int k = 0; k < step->count; k++) {
+        free(step->words[k]);
+    }
+}
+
 void plan_clear(plan *p)
 {
-    plan_step *const steps[] = {&p->input, &p->image, &p->svd, &p->nmf};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        for (int k = 0; k < steps[i]->count; k++) {
-            free(steps[i]->words[k]);
-        }
+    clear_words(&p->input);
+    for (int i = 0; i < PLAN_STAGES; i++) {
+        clear_words(&p->step[i]);
     }
     for (int i = 0; i < p->file_count; i++) {
         free(p->files[i]);
+        free(p->condition[i]);
     }
+    free(p->recipe);
+    free(p->title);
     free(p->folder);
 }
 
-um_status plan_command(cli *c, const plan *p, const plan_step *step, const char *file,
+um_status plan_command(cli *c, const plan *p, const plan_step *step, const char *const *operands, int operand_count,
                        const char *const *extra, int extra_count, char **words, cli *sub)
 {
     int n = 0;
     words[n++] = c->argv[0];
     words[n++] = (char *)step->command->name;
-    words[n++] = (char *)file;
+    for (int i = 0; i < operand_count; i++) {
+        words[n++] = (char *)operands[i];
+    }
     for (int i = 0; i < extra_count; i++) {
         words[n++] = (char *)extra[i];
     }
-    if (p->prep) {
+    if (p->prep && step->command->reads == CLI_READS_SCAN) {
         words[n++] = (char *)"--recipe";
         words[n++] = (char *)p->path;
     }
-    for (int i = 0; i < p->input.count; i++) {
+    for (int i = 0; i < p->input.count && step->command->reads != CLI_READS_NOTHING; i++) {
         words[n++] = p->input.words[i];
     }
     for (int i = 0; i < step->count && step != &p->input; i++) {
