@@ -149,6 +149,7 @@ static um_svd_options svd_options(const cli *c, const cli_scan *scan)
         .power_iterations =
             cli_given(c, "power-iterations") ? (int)cli_integer(c, "power-iterations") : -1,
         .oversampling = (int)cli_integer(c, "oversampling"),
+        .sums_before = true,
     };
 }
 

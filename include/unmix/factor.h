@@ -21,6 +21,7 @@ typedef struct um_svd_options {
     int power_iterations;  /* extra reads; negative = until the values are stable (at most 8) */
     int oversampling;      /* extra random directions; 0 = 10 + k/2 */
     const um_sums *sums;   /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
+    bool sums_before;      /* for um_svd_forecast(): the caller makes them in a read before, and gives them then */
 } um_svd_options;
 
 typedef struct um_svd_result {
@@ -44,9 +45,9 @@ UM_API size_t um_svd_plan(const um_matrix *matrix, const um_svd_options *options
 typedef struct um_nmf_options um_nmf_options;
 UM_API size_t um_nmf_plan(const um_matrix *matrix, const um_nmf_options *options);
 
-/* The most budgeted memory, in bytes, that will be held at once when um_svd() or um_nmf() comes next: what
- * is held now, the plan, further workers, patterns on their way and those kept in memory. Right within 10 %, or
- * a few MB in small runs. Looks at some patterns; refuses as the run would. */
+/* The most memory, in bytes, that will be held at once when um_svd() or um_nmf() comes next: budgeted buffers as now and
+ * by the plan, further workers, patterns on their way and those kept in memory, and the pages of the program that are
+ * touched on the way. Right within 10 %. Looks at some patterns; refuses as the run would. */
 UM_CHECK UM_API um_status um_svd_forecast(um_matrix *matrix, const um_svd_options *options, size_t *peak);
 UM_CHECK UM_API um_status um_nmf_forecast(um_matrix *matrix, const um_nmf_options *options, size_t *peak);
 

@@ -2,6 +2,9 @@
 #include "nmf_family.h"
 #include "nmf_kl.h"
 
+/* Pages of the program, LAPACK's above all, that are touched on the way: what a run over a scan of nothing adds. */
+static const size_t PROGRAM = 4500000;
+
 typedef struct sizes {
     const um_matrix *matrix;
     size_t n, m, ld, rank, pattern;
@@ -87,20 +90,24 @@ static size_t scaling(const sizes *z)
     return 3 * z->m * sizeof(double) + 2 * z->n * sizeof(double) + (z->ld + z->n) * sizeof(float);
 }
 
-static size_t model(const sizes *z, size_t k)
+/* With the maps and patterns that go with it. */
+static size_t model(const sizes *z, size_t k, size_t maps, size_t patterns)
 {
-    return k * (z->n + z->m) * sizeof(float);
+    return k * (z->n + z->m) * sizeof(float) + (maps * z->n + patterns * z->m) * sizeof(double);
 }
 
-/* Read 0: the sample, as stored, its projections, and the basis twice. */
+/* Read 0: the basis, and a sample as stored, which comes through tiles that it fills in part; then its projections and
+ * a basis of its own. */
 static size_t sample(const sizes *z, size_t l)
 {
     size_t bytes = um_subspace_bytes(z->n, z->m, l);
     double share = um_sample_share(z->n, z->pattern, bytes);
     size_t rows = (size_t)um_matrix_sample_size(z->matrix, share);
-    return rows * (z->pattern + sizeof(um_sample_slot) + (l + 1) * sizeof(float)) +
-           2 * l * (z->ld * sizeof(float) + z->m * sizeof(double)) + any_pass(z, l, false) -
-           UM_GROUP_ROWS * z->pattern;
+    size_t stored = rows * (z->pattern + sizeof(um_sample_slot));
+    size_t coming = z->tiles < stored ? z->tiles : stored;
+    size_t rounds = rows * (l + 1) * sizeof(float) + l * (z->ld * sizeof(float) + 2 * z->m * sizeof(double)) +
+                    any_pass(z, l, false) - z->tiles + z->workers * UM_GROUP_ROWS * z->pattern;
+    return l * z->ld * sizeof(float) + stored + most(coming, rounds);
 }
 
 /* The basis, its projections, and W'X of a fused read that also makes the sums. */
@@ -110,14 +117,22 @@ static size_t fused_read(const sizes *z, size_t l)
            4 * z->workers * z->m * sizeof(double) + exact_pass(z, l);
 }
 
+/* Whether the caller's read has filled the memory for patterns before the singular values are looked for. */
+static bool sums_before(const um_svd_options *options)
+{
+    return options->sums_before || options->sums != NULL;
+}
+
 static size_t svd_peak(const sizes *z, const um_svd_options *options)
 {
     size_t k = options->k > 0 ? (size_t)options->k : 1;
     size_t count = k > UM_SCREE_VALUES ? k : UM_SCREE_VALUES;
     size_t l = um_subspace_size(k, options->oversampling, z->rank);
     size_t kept = l * z->ld * sizeof(float) + z->n * count * sizeof(float);
-    return scaling(z) +
-           most(sample(z, l), z->kept + most(fused_read(z, l), kept + model(z, k)));
+    bool before = sums_before(options);
+    size_t fused = fused_read(z, l) - (before && z->all_kept ? z->tiles : 0);
+    return scaling(z) + most(sample(z, l) + (before ? z->kept : 0),
+                             z->kept + most(fused, kept + model(z, k, 1, 4)));
 }
 
 /* The binned scan, and what is held while its singular vectors are found beside those of the scan. */
@@ -173,7 +188,7 @@ static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
                  z->n * sizeof(double) + (z->all_kept ? 0 : z->tiles);
     }
     size_t excess = 4 * z->n * sizeof(double);
-    size_t end = (few ? held + missed : 0) + state + residual + model(z, k) + excess;
+    size_t end = (few ? held + missed : 0) + state + residual + model(z, k, 4, 5) + excess;
     return scaling(z) +
            most(sample(z, l), z->kept + most(most(read, start), most(passes, end)));
 }
@@ -219,7 +234,9 @@ um_status um_svd_forecast(um_matrix *matrix, const um_svd_options *options, size
 {
     UM_TRY(um_svd_reserve(matrix, options));
     const sizes z = sizes_of_run(matrix);
-    *peak = beside_others(matrix, svd_peak(&z, options));
+    size_t sums = z.kept + z.tiles + (scaling(&z) + 4 * z.workers * z.m * sizeof(double));
+    *peak = most(sums_before(options) ? beside_others(matrix, sums) : 0,
+                 PROGRAM + beside_others(matrix, svd_peak(&z, options)));
     return UM_OK;
 }
 
@@ -227,6 +244,6 @@ um_status um_nmf_forecast(um_matrix *matrix, const um_nmf_options *options, size
 {
     UM_TRY(um_nmf_reserve(matrix, options));
     const sizes z = sizes_of_run(matrix);
-    *peak = beside_others(matrix, nmf_peak(&z, options));
+    *peak = PROGRAM + beside_others(matrix, nmf_peak(&z, options));
     return UM_OK;
 }

@@ -66,6 +66,14 @@ um_status um_model_create(um_context *ctx, const um_model_spec *spec, um_model *
     return UM_OK;
 }
 
+static void free_array(um_context *ctx, um_array *array)
+{
+    if (array != NULL) {
+        um_buffer_free(ctx, array->data);
+        free(array);
+    }
+}
+
 void um_model_free(um_model *model)
 {
     if (model == NULL) {
@@ -75,7 +83,7 @@ void um_model_free(um_model *model)
     um_buffer_free(model->ctx, model->loadings);
     for (int i = 0; i < model->array_count; i++) {
         free(model->arrays[i].name);
-        um_array_free(model->arrays[i].array);
+        free_array(model->ctx, model->arrays[i].array);
     }
     free(model->arrays);
     free(model->signal_mask);
@@ -224,20 +232,23 @@ static um_named_array *take_slot(um_model *model, const char *name)
     return slot;
 }
 
-static um_array *copy_array(int ndim, const int64_t *shape, const double *data, size_t bytes)
+/* A copy that counts against the budget, as maps of a long scan should. */
+static um_status copy_array(um_context *ctx, int ndim, const int64_t *shape, const double *data, size_t bytes,
+                            um_array **out)
 {
     um_array *array = calloc(1, sizeof *array);
-    if (array == NULL || (array->data = malloc(bytes)) == NULL) {
-        free(array);
-        return NULL;
+    *out = array;
+    if (array == NULL) {
+        return no_memory(ctx);
     }
+    UM_TRY(um_buffer_alloc(ctx, bytes, 1, "an array of a model", &array->data));
     array->dtype = UM_F64;
     array->ndim = ndim;
     for (int i = 0; i < ndim; i++) {
         array->shape[i] = shape[i];
     }
     memcpy(array->data, data, bytes);
-    return array;
+    return UM_OK;
 }
 
 um_status um_model_set_array(um_model *model, const char *name, int ndim, const int64_t *shape,
@@ -255,13 +266,14 @@ um_status um_model_set_array(um_model *model, const char *name, int ndim, const 
         return um_fail(model->ctx, UM_ERROR_ARGUMENT,
                        "a model cannot keep an array named \"%s\" of %d dimensions", name, ndim);
     }
-    um_array *array = copy_array(ndim, shape, data, bytes);
-    um_named_array *slot = array != NULL ? take_slot(model, name) : NULL;
+    um_array *array = NULL;
+    um_status status = copy_array(model->ctx, ndim, shape, data, bytes, &array);
+    um_named_array *slot = status == UM_OK ? take_slot(model, name) : NULL;
     if (slot == NULL) {
-        um_array_free(array);
-        return no_memory(model->ctx);
+        free_array(model->ctx, array);
+        return status != UM_OK ? status : no_memory(model->ctx);
     }
-    um_array_free(slot->array);
+    free_array(model->ctx, slot->array);
     slot->array = array;
     return UM_OK;
 }
