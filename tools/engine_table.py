@@ -37,12 +37,23 @@ def save_known(path, known):
     numpy.savez(path, objective=objective, w=numpy.array(w, "f4"), h=numpy.array(h, "f4"))
 
 
-def measure(options, kind, seed, folder):
+def make_scan(options, kind, seed, folder):
+    """(path, counts, answer); a scan in the cache is not made again."""
+    path = (options.cache or folder) / f"{kind}-{seed}.npy"
+    if options.cache and path.exists():
+        return path, numpy.load(path), engine_scans.truth(kind, seed)
     counts, answer = engine_scans.scan(kind, seed)
-    numpy.save(folder / "scan.npy", counts)
+    numpy.save(path, counts)
+    return path, counts, answer
+
+
+def measure(options, kind, seed, folder):
+    if options.cache:
+        options.cache.mkdir(parents=True, exist_ok=True)
+    scan, counts, answer = make_scan(options, kind, seed, folder)
 
     def run(path, *more):
-        command = [options.unmix, "nmf", folder / "scan.npy", "-k", engine_reference.K, "-o", path, "--no-report",
+        command = [options.unmix, "nmf", scan, "-k", engine_reference.K, "-o", path, "--no-report",
                    "--no-checkpoint", "--json", "--force", *more]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode:
@@ -59,7 +70,6 @@ def measure(options, kind, seed, folder):
     if cached and row["objective"] < known[0][0]:
         known.insert(0, (row["objective"], *engine_reference.factors(folder / "result.npz")))
     if cached:
-        options.cache.mkdir(parents=True, exist_ok=True)
         save_known(cached, known)
     row.update(kind=kind, seed=seed, reported_off=row["reported"] / row["objective"] - 1, report=report)
     return row
