@@ -178,7 +178,7 @@ typedef struct um_nmf_result {
     um_stop stop;            /* what was to end the fit: UM_STOP_FLOOR or UM_STOP_TOLERANCE */
     const char *stopped;     /* why it ended, in words */
     um_excess excess;        /* of the weighted residual map, with Poisson weights: a phase may be missing */
-    const char *more_reads;  /* why a second read for the subspace was made, or NULL */
+    const char *more_reads;  /* why reads were made beyond the usual, and what came of it, or NULL */
     double seconds;
 } um_nmf_result;
 

@@ -22,8 +22,7 @@ um_status um_correction_create(um_scaled *s, um_subspace *sub, size_t k)
                            &sub->more_v);
 }
 
-/* Pseudo-inverse of a Gram matrix, in place. */
-static um_status invert(um_context *ctx, size_t k, double *g)
+um_status um_invert_gram(um_context *ctx, size_t k, double *g)
 {
     double *unit = calloc(k + k + k * k, sizeof *unit);
     if (unit == NULL) {
@@ -130,13 +129,13 @@ static um_status make(um_scaled *s, um_subspace *sub, const um_nmf_state *state,
         b[i] = (double)state->h[i / s->m * s->ld + i % s->m];
     }
     um_gram(state->h, k, s->ld, g);
-    UM_TRY(invert(s->ctx, k, g));
+    UM_TRY(um_invert_gram(s->ctx, k, g));
     multiply(s, k, g, b, sub->more_v);
     keep_loadings(s, sub, state, cross);
     UM_TRY(um_lowrank_pass_run(&pass, sub));
     find_unseen(s, sub, k, at->b, cross, b);
     memcpy(g, at->g, k * k * sizeof *g);
-    UM_TRY(invert(s->ctx, k, g));
+    UM_TRY(um_invert_gram(s->ctx, k, g));
     multiply(s, k, g, b, sub->more_v + k * s->ld);
     sub->more = 2 * k;
     return UM_OK;

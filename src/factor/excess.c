@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A box mean counts from so many of its positions on; STANDS_OUT in standard deviations. */
+/* A box mean counts from so many of its positions on. */
 enum { HALF = 1, LEAST = 4, LEAST_BOXES = 64 };
-static const double STANDS_OUT = 10, ONE_SIGMA_BELOW = 0.1587;
+static const double ONE_SIGMA_BELOW = 0.1587;
 
 /* Of the box around (y, x): the mean deviation from `level` in standard deviations of noise, or NaN. */
 static double box_score(int64_t ny, int64_t nx, const double *map, const double *spread,
@@ -59,35 +59,38 @@ static void find(int64_t ny, int64_t nx, const double *map, const double *spread
     /* What is wrong everywhere alike is no place: the width is measured on the side without excess. */
     double middle = sorted[count / 2];
     double width = fmax(1, middle - sorted[(size_t)(ONE_SIGMA_BELOW * (double)count)]);
-    double most = STANDS_OUT;
+    double most = UM_EXCESS_SIGMAS;
     for (size_t p = 0; p < n; p++) {
-        double z = (score[p] - middle) / width;
-        out->positions += z > STANDS_OUT;
-        if (z > most) {
-            most = z;
+        score[p] = (score[p] - middle) / width;
+        out->positions += score[p] > UM_EXCESS_SIGMAS;
+        if (score[p] > most) {
+            most = score[p];
             out->y = (int64_t)p / nx;
             out->x = (int64_t)p % nx;
-            out->sigmas = z;
+            out->sigmas = score[p];
         }
     }
+}
+
+/* As um_find_excess(); score (n): of each position, in standard deviations. */
+static um_status score_map(um_context *ctx, int64_t ny, int64_t nx, const double *map, const double *spread,
+                           double *score, um_excess *out)
+{
+    double *sorted = NULL;
+    *out = (um_excess){.y = -1, .x = -1};
+    UM_TRY(um_buffer_alloc(ctx, (size_t)(ny * nx), sizeof *sorted, "a map", &sorted));
+    find(ny, nx, map, spread, score, sorted, out);
+    um_buffer_free(ctx, sorted);
+    return UM_OK;
 }
 
 um_status um_find_excess(um_context *ctx, int64_t ny, int64_t nx, const double *map,
                          const double *spread, um_excess *out)
 {
-    size_t n = (size_t)(ny * nx);
     double *score = NULL;
-    double *sorted = NULL;
-    *out = (um_excess){.y = -1, .x = -1};
-    um_status status = um_buffer_alloc(ctx, n, sizeof *score, "a map", &score);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(ctx, n, sizeof *sorted, "a map", &sorted);
-    }
-    if (status == UM_OK) {
-        find(ny, nx, map, spread, score, sorted, out);
-    }
+    UM_TRY(um_buffer_alloc(ctx, (size_t)(ny * nx), sizeof *score, "a map", &score));
+    um_status status = score_map(ctx, ny, nx, map, spread, score, out);
     um_buffer_free(ctx, score);
-    um_buffer_free(ctx, sorted);
     return status;
 }
 
@@ -153,4 +156,28 @@ um_status um_residual_expected(const um_scaled *s, const um_nmf_state *state, do
     }
     free(work);
     return UM_OK;
+}
+
+um_status um_residual_excess(const um_scaled *s, const um_nmf_state *state, const double *map_weighted,
+                             double *score, um_excess *out)
+{
+    const um_matrix_info *info = um_matrix_get_info(s->matrix);
+    double *beyond = NULL;
+    double *spread = NULL;
+    um_status status = um_buffer_alloc(s->ctx, s->n, sizeof *beyond, "a map", &beyond);
+    if (status == UM_OK) {
+        status = um_buffer_alloc(s->ctx, s->n, sizeof *spread, "a map", &spread);
+    }
+    if (status == UM_OK) {
+        status = um_residual_expected(s, state, beyond, spread);
+    }
+    for (size_t p = 0; status == UM_OK && p < s->n; p++) {
+        beyond[p] = map_weighted[p] / (double)s->noisy_columns - beyond[p];
+    }
+    if (status == UM_OK) {
+        status = score_map(s->ctx, info->shape.ny, info->shape.nx, beyond, spread, score, out);
+    }
+    um_buffer_free(s->ctx, beyond);
+    um_buffer_free(s->ctx, spread);
+    return status;
 }

@@ -125,6 +125,7 @@ typedef struct um_subspace {
     int64_t passes;
     size_t more; /* directions beyond these, made by um_correction_make(); 0 = none */
     float *more_us, *more_v; /* n x more, more x ld: the image is us v + more_us more_v */
+    float *place_us, *place_v; /* n, ld: one direction more, by um_missed_replace(); NULL = none */
     struct um_binned *binned; /* the scan summed over squares, or NULL */
     size_t nearest;     /* rows that make a vertex of the separable start; 0 = 20 */
     const char *reason; /* why more than one full read was made, or NULL */
@@ -188,6 +189,8 @@ typedef struct um_nmf_state {
     double gain;     /* the last step's relative decrease there */
     double turn_passes; /* reads made because a component still turned */
     double cautious; /* > 0: a corrected fit has failed, so many exact steps instead */
+    double moved;    /* components that went to a place that stood out, with success */
+    double moving;   /* 1: the next pass tells about one; 2: one has failed */
 } um_nmf_state;
 um_status um_nmf_state_create(um_scaled *scaled, size_t k, int64_t max_passes, um_nmf_state *out);
 void um_nmf_state_free(um_context *ctx, um_nmf_state *state);
@@ -245,6 +248,16 @@ void um_residual_free(um_residual *residual);
 um_status um_residual_expected(const um_scaled *scaled, const um_nmf_state *state, double *mean,
                                double *spread);
 
+/* um_find_excess() of what map_weighted (sums of squares) holds beyond that. score (n): of each position. */
+#define UM_EXCESS_SIGMAS 10.0
+um_status um_residual_excess(const um_scaled *scaled, const um_nmf_state *state, const double *map_weighted,
+                             double *score, um_excess *out);
+/* See nmf_missed.c. At a judged pair, with the correction made: when a place stands out, a component of state->h goes there
+ * and the image gets a direction, until um_missed_end(). g: W'W. Reads some hundred patterns at most. */
+um_status um_missed_replace(um_scaled *scaled, um_subspace *subspace, um_nmf_state *state, const um_residual *residual,
+                            const double *g, bool *replaced);
+void um_missed_end(um_context *ctx, um_subspace *subspace);
+
 /* One read: W solved exactly for state->h, and what is known at that pair. */
 typedef struct um_nmf_judged {
     double *b, *g; /* W'X', W'W; the caller's */
@@ -258,6 +271,8 @@ um_status um_nmf_judge(um_scaled *scaled, um_nmf_state *state, um_residual *resi
 um_status um_correction_create(um_scaled *scaled, um_subspace *subspace, size_t k);
 um_status um_correction_make(um_scaled *scaled, um_subspace *subspace, const um_nmf_state *state,
                              const um_nmf_judged *judged);
+/* Pseudo-inverse of a Gram matrix (k x k), in place. */
+um_status um_invert_gram(um_context *ctx, size_t k, double *g);
 /* The loadings of the pair that was judged. */
 void um_correction_restore(const um_scaled *scaled, const um_subspace *subspace,
                            um_nmf_state *state);

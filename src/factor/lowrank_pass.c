@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_PER_ITEM = 2048, FLUSH_GROUPS = 8, BLOCKS = 2 };
+enum { ROWS_PER_ITEM = 2048, FLUSH_GROUPS = 8, BLOCKS = 3 };
 
 /* Directions that are stored together. */
 typedef struct block {
@@ -248,6 +248,9 @@ static bool make_blocks(lowrank *job, const um_subspace *sub)
     job->block[0] = (block){.count = sub->count, .us = sub->us, .v = sub->v};
     job->block[1] = (block){.count = sub->more, .us = sub->more_us, .v = sub->more_v};
     job->blocks = sub->more > 0 ? 2 : 1;
+    if (sub->place_us != NULL) {
+        job->block[job->blocks++] = (block){.count = 1, .us = sub->place_us, .v = sub->place_v};
+    }
     bool made = true;
     for (int i = 0; i < job->blocks; i++) {
         block *b = &job->block[i];

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEYS = 17, NUMBERS = 9 };
+enum { KEYS = 17, NUMBERS = 11 };
 
 static void fill_key(const um_scaled *s, const um_nmf_options *options, double key[KEYS])
 {
     uint64_t seed = um_context_seed(s->ctx);
     const double values[KEYS] = {
-        4, /* version of this layout */
+        5, /* version of this layout */
         (double)s->n,
         (double)s->m,
         (double)options->k,
@@ -41,7 +41,7 @@ um_status um_nmf_checkpoint_save(um_scaled *s, const um_nmf_options *options,
     const double numbers[NUMBERS] = {state->momentum, state->kkt,           s->norm2,
                                      state->safe,     state->gain,          state->cautious,
                                      s->norm2_exact,  (double)state->passes,
-                                     state->turn_passes};
+                                     state->turn_passes, state->moved,      state->moving};
     const int64_t passes = state->passes + 1; /* an array must not be empty */
     const int64_t k = (int64_t)state->k;
     const int64_t keys = KEYS;
@@ -152,6 +152,8 @@ um_status um_nmf_checkpoint_load(um_scaled *s, const um_nmf_options *options, um
     state->cautious = numbers[5];
     s->norm2_exact = numbers[6] > 0;
     state->turn_passes = numbers[8];
+    state->moved = numbers[9];
+    state->moving = numbers[10];
     *found = true;
     um_info(s->ctx, "going on from pass %lld of %s", (long long)state->passes, path);
     return UM_OK;

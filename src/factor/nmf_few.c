@@ -23,9 +23,11 @@ typedef struct strictness {
     double enough, turn;
     int turn_passes;          /* reads for the sake of the turn alone */
     double fit_gain, fit_turn; /* of the fits between reads */
+    double move_gain;          /* that a component must promise at a place that stands out: seen there, little in all */
+    int moves;                 /* such components at most */
 } strictness;
-static const strictness LARGE = {0.1, 0.1, 1, 2e-4, 5e-3};
-static const strictness SMALL = {0.01, 0.02, 8, 2e-4, 5e-4};
+static const strictness LARGE = {0.1, 0.1, 1, 2e-4, 5e-3, 1e-2, 1};
+static const strictness SMALL = {0.01, 0.02, 8, 2e-4, 5e-4, 1e-3, 3};
 
 double um_nmf_floor(const um_scaled *s, size_t k)
 {
@@ -108,6 +110,7 @@ static um_status take_safe_step(um_scaled *s, um_nmf_state *state, const um_nmf_
 typedef struct fit_outlook {
     double gain; /* relative decrease of the objective to where the fit ends */
     double turn; /* largest turn of a component on the way there */
+    double objective; /* there, of the image */
 } fit_outlook;
 
 /* Largest angle between rows of h and those of `from`, which have unit length. */
@@ -154,6 +157,7 @@ static um_status fit_corrected(um_scaled *s, const um_subspace *sub, const stric
     }
     if (status == UM_OK) {
         double last = inner.history[inner.passes - 1];
+        outlook->objective = last;
         outlook->gain = fmax(0, inner.history[0] - last) / at->objective;
         outlook->turn = largest_turn(s, state->k, state->h, at->h);
         um_debug(s->ctx, "fit to the corrected image: %lld passes, gain %.3g of the floor, turn %.3g",
@@ -203,11 +207,16 @@ static bool is_enough(const um_scaled *s, const strictness *strict, fit_outlook 
     return true;
 }
 
+static const strictness *strictness_of(const um_scaled *s, const um_nmf_options *options)
+{
+    return is_large(s) || options->stop == UM_STOP_FLOOR ? &LARGE : &SMALL;
+}
+
 /* Where the next read is taken, if one is needed. */
 static um_status look_ahead(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
                             um_nmf_state *state, um_nmf_judged *at, um_nmf_result *r)
 {
-    const strictness *strict = is_large(s) || options->stop == UM_STOP_FLOOR ? &LARGE : &SMALL;
+    const strictness *strict = strictness_of(s, options);
     fit_outlook outlook = {0};
     memcpy(at->h, state->h, state->k * s->ld * sizeof *at->h);
     UM_TRY(um_correction_make(s, sub, state, at));
@@ -219,6 +228,44 @@ static um_status look_ahead(um_scaled *s, const um_nmf_options *options, um_subs
     }
     return UM_OK;
 }
+
+/* ---- a state that was missed --------------------------------------------------------------------- */
+
+/* The pair is the result, unless a component that goes where the residual stands out does better on the image; whether it
+ * does so on the scan the next pass tells. */
+static um_status look_for_missed(um_scaled *s, const um_nmf_options *options, um_subspace *sub, um_nmf_state *state,
+                                 const um_residual *residual, um_nmf_judged *at, um_nmf_result *r)
+{
+    const strictness *strict = strictness_of(s, options);
+    fit_outlook outlook = {.objective = INFINITY};
+    bool replaced = false;
+    if (!s->weighted || state->moving > 1 || state->moved >= strict->moves) {
+        return UM_OK;
+    }
+    memcpy(at->h, state->h, state->k * s->ld * sizeof *at->h);
+    UM_TRY(um_correction_make(s, sub, state, at));
+    UM_TRY(um_missed_replace(s, sub, state, residual, at->g, &replaced));
+    if (replaced) {
+        UM_TRY(fit_corrected(s, sub, strict, at, state, &outlook));
+    }
+    um_missed_end(s->ctx, sub);
+    double gain = 1 - outlook.objective / at->objective;
+    if (replaced) {
+        um_debug(s->ctx, "it gains %.3g of the floor on the image", gain / um_nmf_floor(s, state->k));
+    }
+    if (gain > strict->move_gain * um_nmf_floor(s, state->k)) {
+        state->moving = 1;
+        state->turn_passes = 0;
+        r->converged = false;
+        r->stopped = NULL;
+        return UM_OK;
+    }
+    memcpy(state->h, at->h, state->k * s->ld * sizeof *at->h);
+    um_correction_restore(s, sub, state);
+    return UM_OK;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------ */
 
 static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
                           um_nmf_state *state, um_residual *residual, um_nmf_judged *at,
@@ -232,6 +279,10 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_subspa
     state->history_kkt[state->passes] = at->kkt;
     state->passes++;
     bool undo = failed && state->cautious <= 0;
+    if (state->moving == 1) {
+        state->moved += undo ? 0 : 1;
+        state->moving = undo ? 2 : 0;
+    }
     if (!undo) {
         UM_TRY(take_safe_step(s, state, at));
         r->converged = is_within_tolerance(options, state, r);
@@ -240,8 +291,11 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_subspa
              (long long)state->passes, at->objective * s->report * s->report, at->kkt,
              s->weighted ? state->gain / um_nmf_floor(s, state->k) : state->gain,
              undo ? ": undone" : "");
-    if (r->converged || state->passes >= options->max_passes) {
+    if (state->passes >= options->max_passes) {
         return UM_OK;
+    }
+    if (r->converged) {
+        return look_for_missed(s, options, sub, state, residual, at, r);
     }
     if (undo) {
         state->cautious = CAUTIOUS_PASSES;
@@ -251,7 +305,15 @@ static um_status one_pass(um_scaled *s, const um_nmf_options *options, um_subspa
         go_to_safe_step(s, state);
         return UM_OK;
     }
-    return look_ahead(s, options, sub, state, at, r);
+    UM_TRY(look_ahead(s, options, sub, state, at, r));
+    return r->converged ? look_for_missed(s, options, sub, state, residual, at, r) : UM_OK;
+}
+
+static const char *reason_of_moves(const um_nmf_state *state)
+{
+    return state->moved > 0    ? "the residual stood out at a place: a component that did little went there"
+           : state->moving > 0 ? "the residual stands out at a place: a component that went there did no better"
+                               : NULL;
 }
 
 um_status um_nmf_few_passes(um_scaled *s, const um_nmf_options *options, um_subspace *sub,
@@ -277,6 +339,8 @@ um_status um_nmf_few_passes(um_scaled *s, const um_nmf_options *options, um_subs
             status = one_pass(s, options, sub, state, residual, &at, r);
         }
     }
+    const char *moves = reason_of_moves(state);
+    r->more_reads = moves != NULL ? moves : r->more_reads;
     um_buffer_free(s->ctx, at.b);
     um_buffer_free(s->ctx, at.h);
     free(at.g);

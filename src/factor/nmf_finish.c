@@ -125,24 +125,10 @@ static um_status store_history(const um_scaled *s, um_loss loss, const um_nmf_st
 static um_status find_excess(const um_scaled *s, const um_nmf_state *state,
                              const um_residual *residual, um_nmf_result *r)
 {
-    um_shape shape = um_matrix_get_info(s->matrix)->shape;
-    double *beyond = NULL;
-    double *spread = NULL;
-    um_status status = um_buffer_alloc(s->ctx, s->n, sizeof *beyond, "a map", &beyond);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n, sizeof *spread, "a map", &spread);
-    }
-    if (status == UM_OK) {
-        status = um_residual_expected(s, state, beyond, spread);
-    }
-    for (size_t p = 0; status == UM_OK && p < s->n; p++) {
-        beyond[p] = residual->map_weighted[p] - beyond[p];
-    }
-    if (status == UM_OK) {
-        status = um_find_excess(s->ctx, shape.ny, shape.nx, beyond, spread, &r->excess);
-    }
-    um_buffer_free(s->ctx, beyond);
-    um_buffer_free(s->ctx, spread);
+    double *score = NULL;
+    UM_TRY(um_buffer_alloc(s->ctx, s->n, sizeof *score, "a map", &score));
+    um_status status = um_residual_excess(s, state, residual->map_weighted, score, &r->excess);
+    um_buffer_free(s->ctx, score);
     return status;
 }
 
@@ -154,8 +140,10 @@ static um_status store_errors(const um_scaled *s, const um_nmf_state *state,
     r->weighted_error = sqrt(residual->weighted) * s->report;
     double entries = (double)s->noisy_rows * (double)s->noisy_columns;
     r->noise_ratio = s->weighted ? residual->weighted / entries : NAN;
-    UM_TRY(um_residual_store(residual, r->model));
-    return s->weighted ? find_excess(s, state, residual, r) : UM_OK;
+    if (s->weighted) {
+        UM_TRY(find_excess(s, state, residual, r));
+    }
+    return um_residual_store(residual, r->model);
 }
 
 um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,

@@ -180,9 +180,11 @@ static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
         rows * (l + 1) * sizeof(float) +
         (tiles > 0 ? l * (z->ld + tiles) * sizeof(float) + k * (2 * z->ld + tiles) * sizeof(float)
                    : 0);
+    /* Where a place stands out: its direction, maps and patterns. */
+    size_t place = few ? 4 * z->n * sizeof(double) + z->ld * sizeof(float) + 3 * z->m * sizeof(double) + z->pattern : 0;
     size_t missed = few ? 2 * k * (z->n + z->ld) * sizeof(float) + k * z->ld * sizeof(float) : 0;
     size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z->m * sizeof(double) +
-                    later_pass(z, k) + um_family_bytes(options, z->n, z->m, k);
+                    most(later_pass(z, k), place) + um_family_bytes(options, z->n, z->m, k);
     if (options->loss == UM_LOSS_KL) {
         passes = state + residual + z->workers * um_kl_pass_bytes(z->m, z->ld, k) +
                  z->n * sizeof(double) + (z->all_kept ? 0 : z->tiles);

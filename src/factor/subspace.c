@@ -560,5 +560,6 @@ void um_subspace_free(um_context *ctx, um_subspace *subspace)
     um_buffer_free(ctx, subspace->us);
     um_buffer_free(ctx, subspace->more_us);
     um_buffer_free(ctx, subspace->more_v);
+    um_missed_end(ctx, subspace);
     *subspace = (um_subspace){.count = 0};
 }

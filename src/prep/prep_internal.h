@@ -44,6 +44,9 @@ UM_CHECK um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse);
 /* The same as far as it has been decided: false before. */
 bool um_matrix_is_sparse(const um_matrix *matrix);
 
+/* The prepared patterns of a rectangle of positions, excluded ones too, in the matrix's dtype: for a few, at once. */
+UM_CHECK um_status um_matrix_read_rect(um_matrix *matrix, um_rect rect, void *dst);
+
 /* What a pass will take beside the visitors' states, as far as the patterns looked at tell. */
 typedef struct um_matrix_needs {
     int64_t workers;

@@ -139,7 +139,7 @@ static void fit_table(um_html *html, const um_facts *f)
     text_row(html, "To be ended by the", um_facts_text(f, "stop"));
     text_row(html, "Stopped because", um_facts_text(f, "stopped"));
     excess_row(html, f);
-    text_row(html, "Second read for the subspace", um_facts_text(f, "more_reads"));
+    text_row(html, "More reads, because", um_facts_text(f, "more_reads"));
     number_row(html, "Lower bound of the weighted error (singular values)",
                um_facts_number(f, "lower_bound"), 6, "");
     number_row(html, "Statistical floor k (1/N + 1/M)", um_facts_number(f, "floor"), 3, "");
