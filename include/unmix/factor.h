@@ -139,7 +139,7 @@ typedef struct um_excess {
     double sigmas;     /* its excess in standard deviations */
 } um_excess;
 /* Places where `map` (ny x nx; NaN = excluded) exceeds its median by more than 10 standard deviations in the mean over
- * 3 x 3 positions, as it does where a phase is missed. spread: standard deviation that noise gives each value; where
+ * 3 x 3 positions without the largest of them, as it does where a phase is missed. spread: standard deviation that noise gives each value; where
  * the whole map varies more than that, its own width is taken (from the median down, where excess does not count).
  * Two maps of doubles are held meanwhile. */
 UM_CHECK UM_API um_status um_find_excess(um_context *ctx, int64_t ny, int64_t nx, const double *map,

@@ -9,12 +9,15 @@
 enum { HALF = 1, LEAST = 4, LEAST_BOXES = 64 };
 static const double ONE_SIGMA_BELOW = 0.1587;
 
-/* Of the box around (y, x): the mean deviation from `level` in standard deviations of noise, or NaN. */
+/* Of the box around (y, x): the mean deviation from `level` in standard deviations of noise, or NaN. The largest of them
+ * is left out: one count in a pixel that has hardly any would do. */
 static double box_score(int64_t ny, int64_t nx, const double *map, const double *spread,
                         double level, int64_t y, int64_t x)
 {
     double sum = 0;
     double variance = 0;
+    double most = -INFINITY;
+    double spread_of_most = 0;
     int used = 0;
     for (int64_t i = y - HALF; i <= y + HALF; i++) {
         for (int64_t j = x - HALF; j <= x + HALF; j++) {
@@ -25,8 +28,14 @@ static double box_score(int64_t ny, int64_t nx, const double *map, const double 
             sum += map[p] - level;
             variance += spread[p] * spread[p];
             used++;
+            if (map[p] - level > most) {
+                most = map[p] - level;
+                spread_of_most = spread[p];
+            }
         }
     }
+    sum -= used > 0 ? most : 0;
+    variance -= spread_of_most * spread_of_most;
     return used >= LEAST && variance > 0 ? sum / sqrt(variance) : NAN;
 }
 

@@ -42,10 +42,14 @@ ABOUT_THE_RUN = {"command", "options", "seconds", "peak_bytes", "planned_bytes",
 def whole_file(path):
     """Every array of the file, byte by byte, and the provenance but for what differs from run to run."""
     with numpy.load(path) as arrays:
+        content = {name: (arrays[name].dtype.str, arrays[name].shape, arrays[name].tobytes()) for name in arrays.files}
         provenance = json.loads(str(arrays["provenance"]))
-        content = {name: (arrays[name].dtype.str, arrays[name].shape, arrays[name].tobytes())
-                   for name in arrays.files if name != "provenance"}
-    return content, {name: value for name, value in provenance.items() if name not in ABOUT_THE_RUN}
+        model = json.loads(arrays["unmix_model"].tobytes())
+    del content["provenance"], content["unmix_model"]
+    for told in (provenance, model.get("provenance", {})):
+        for name in ABOUT_THE_RUN & told.keys():
+            del told[name]
+    return content, provenance, model
 
 
 def interrupt(unmix, scan, out, lines, how, *options, delay=0.0, base=OPTIONS):
