@@ -14,6 +14,8 @@ static const cli_option options[] = {
      .help = "Components are one crystal from this correlation of reflections plus half that of maps on."},
     {.name = "least-reflections", .kind = CLI_REAL, .value = "F", .preset = "0.02", .least = 0, .most = 1,
      .help = "A component is background when less of its counts outside the beam is in reflections."},
+    {.name = "least-continuity", .kind = CLI_REAL, .value = "R", .preset = "0.25", .least = -1, .most = 1,
+     .help = "A component is noise when the loadings of neighbours are less correlated."},
     {.name = "least-share", .kind = CLI_REAL, .value = "F", .preset = "0.005", .least = 0, .most = 1,
      .help = "A class with a smaller share of all counts in reflections is dropped."},
     {.name = "smooth", .kind = CLI_REAL, .value = "PX", .preset = "1", .least = 0, .most = 100,
@@ -68,6 +70,7 @@ static um_segment_options choose(const segment_job *job)
     um_segment_options o = um_segment_defaults();
     o.alike = cli_real(c, "alike");
     o.least_reflections = cli_real(c, "least-reflections");
+    o.least_continuity = cli_real(c, "least-continuity");
     o.least_share = cli_real(c, "least-share");
     o.smooth_px = cli_real(c, "smooth");
     o.threshold = (um_threshold_method)cli_choice(c, "threshold");

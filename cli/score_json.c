@@ -76,6 +76,17 @@ static json_t *state_json(const um_score *score, int64_t t)
     return object;
 }
 
+static json_t *crystals_json(const um_crystal_score *x)
+{
+    if (x == NULL) {
+        return json_null();
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "particles", (json_int_t)x->particles, "found",
+                     (json_int_t)x->found, "hits", (json_int_t)x->hits, "faint", (json_int_t)x->faint, "right_state",
+                     (json_int_t)x->right_state, "precision", cli_json_real(x->precision), "recall",
+                     cli_json_real(x->recall), "f1", cli_json_real(x->f1), "iou", cli_json_real(x->iou));
+}
+
 json_t *cli_score_json(const um_score *score)
 {
     json_t *cosine = json_array();
@@ -92,7 +103,7 @@ json_t *cli_score_json(const um_score *score)
                                                  "cosine", score->nearest_cosine[r], "counted_for",
                                                  (json_int_t)score->state_of[r]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:[i, i, i], s:f, s:I, s:o, s:o}",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:[i, i, i], s:f, s:I, s:o, s:o, s:o}",
                      "cosine", cosine, "per_class", classes, "component_of", match, "nearest", nearest,
                      "label_accuracy", cli_json_real(score->label_accuracy), "baseline",
                      cli_json_real(score->baseline), "fraction_rms", cli_json_real(score->fraction_rms), "states",
@@ -100,5 +111,5 @@ json_t *cli_score_json(const um_score *score)
                      view_json(&score->by_state), "by_phase", view_json(&score->by_phase), "tolerances_px", 0, 1, 2,
                      "least_fraction", score->least_fraction, "least_positions", (json_int_t)score->least_positions,
                      "probe_px", cli_json_real(score->probe_px), "cut_off_per_px",
-                     cli_json_real(score->cut_off_per_px));
+                     cli_json_real(score->cut_off_per_px), "crystals", crystals_json(score->crystals));
 }

@@ -140,6 +140,19 @@ static void say_particles(cli *c, const um_score_view *view)
     say_particle_row(c, "all", width, &view->particles[view->count]);
 }
 
+static void say_crystals(cli *c, const um_crystal_score *x)
+{
+    char text[4][NUMBER];
+    if (x == NULL) {
+        return;
+    }
+    cli_say(c, "\nCrystals   %lld of %lld found, %lld segments: precision %s, recall %s, F1 %s, mean IoU %s",
+            (long long)x->hits, (long long)x->particles, (long long)x->found, number(x->precision, 4, text[0]),
+            number(x->recall, 4, text[1]), number(x->f1, 4, text[2]), number(x->iou, 4, text[3]));
+    cli_say(c, "           %lld in a class of the right state; %lld are too thin for the least fraction anywhere",
+            (long long)x->right_state, (long long)x->faint);
+}
+
 static bool phases_differ(const um_score *score)
 {
     return score->by_phase.count > 0 && score->by_phase.count != score->by_state.count;
@@ -155,6 +168,7 @@ void cli_score_say(cli *c, const um_score *score)
         say_classes(c, "Positions by phase", &score->by_phase);
         say_particles(c, &score->by_phase);
     }
+    say_crystals(c, score->crystals);
     cli_say(c, "\nlabels right      %.3f %% by the strongest component of one to one (calling everything the commonest "
                "state: %.3f %%)",
             100.0 * score->label_accuracy, 100.0 * score->baseline);

@@ -25,6 +25,8 @@ typedef struct um_segment_options {
                              maps (if positive) reach this; average linkage; 0.75 */
     double least_reflections; /* a component is background when less of its counts outside the beam stands above the
                                  rings around it; 0.02 */
+    double least_continuity; /* a component is noise when the roots of the loadings of neighbours are less correlated, mean of
+                             rows and columns; 0.25 */
     double least_share;   /* a class is dropped when it has a smaller share of all counts in reflections; 0.005 */
     double smooth_px;     /* Gaussian over the map of a class before its threshold, scan positions; 1 */
     um_threshold_method threshold; /* of the maps of classes; Li */

@@ -38,6 +38,15 @@ typedef struct um_particle_score {
     double density_error;                           /* found / true - 1 */
 } um_particle_score;
 
+/* Crystals of a segmented result (`segments`) against the truth's table, whatever class they are in. */
+typedef struct um_crystal_score {
+    int64_t particles, found, hits; /* of the truth, of the result, pairs of IoU 0.25 and more */
+    int64_t faint;                  /* particles that reach the least fraction nowhere */
+    int64_t right_state;            /* hits whose class counts for the state of the particle */
+    double precision, recall, f1;   /* hits / found, hits / particles, 2 hits / (found + particles) */
+    double iou;                     /* mean over the hits */
+} um_crystal_score;
+
 /* The maps of a result seen by state or by phase. */
 typedef struct um_score_view {
     int64_t count;
@@ -78,6 +87,7 @@ typedef struct um_score {
     int64_t *state_of;      /* per component: the state it is counted for: largest cosine of patterns x correlation of maps */
     um_score_view by_state; /* every component counted for a state */
     um_score_view by_phase; /* count 0: the truth names no phases */
+    um_crystal_score *crystals; /* NULL: the result has no segments, or the truth no table of particles */
     double least_fraction, probe_px, cut_off_per_px;
     int64_t least_positions;
 } um_score;

@@ -149,6 +149,46 @@ static void drop_faint(um_parts *p, double least_share)
     p->classes = next;
 }
 
+/* Correlation of the roots of the loadings of neighbours, down columns or along rows: roots, so that two bright positions do
+ * not speak for all. */
+static double neighbours_alike(const um_parts *p, int64_t c, bool down)
+{
+    const float *loadings = um_model_loadings(p->model);
+    int64_t step = down ? p->shape.nx : 1;
+    double sum[2] = {0, 0};
+    double square[2] = {0, 0};
+    double product = 0;
+    double n = 0;
+    for (int64_t i = 0; i + step < p->positions; i++) {
+        bool pair = down || i % p->shape.nx + 1 < p->shape.nx;
+        if (!pair || !um_kept(p->position_mask, i) || !um_kept(p->position_mask, i + step)) {
+            continue;
+        }
+        double v[2] = {sqrt((double)loadings[i * p->k + c]), sqrt((double)loadings[(i + step) * p->k + c])};
+        for (int k = 0; k < 2; k++) {
+            sum[k] += v[k];
+            square[k] += v[k] * v[k];
+        }
+        product += v[0] * v[1];
+        n++;
+    }
+    double spread = (square[0] - sum[0] * sum[0] / n) * (square[1] - sum[1] * sum[1] / n);
+    return n > 1 && spread > 0 ? (product - sum[0] * sum[1] / n) / sqrt(spread) : 0;
+}
+
+/* Why a component is no crystal, or NULL. */
+static const char *not_a_crystal(um_parts *p, const um_segment_options *o, int64_t c)
+{
+    if (!(p->total[c] > 0)) {
+        return "empty";
+    }
+    if (!(p->strength[c] > 0) || p->share[c] < o->least_reflections) {
+        return "background or film: no reflections";
+    }
+    p->continuity[c] = 0.5 * (neighbours_alike(p, c, true) + neighbours_alike(p, c, false));
+    return p->continuity[c] < o->least_continuity ? "noise: its map is not alike from one position to the next" : NULL;
+}
+
 um_status um_parts_classify(um_parts *p, const um_segment_options *o)
 {
     int64_t *list = calloc((size_t)p->k, sizeof *list);
@@ -157,10 +197,9 @@ um_status um_parts_classify(um_parts *p, const um_segment_options *o)
         return um_fail(p->ctx, UM_ERROR_MEMORY, "no memory for components");
     }
     for (int64_t c = 0; c < p->k; c++) {
-        bool crystal = p->share[c] >= o->least_reflections && p->strength[c] > 0 && p->total[c] > 0;
         p->class_of[c] = -1;
-        p->reason[c] = crystal ? NULL : p->total[c] > 0 ? "background or film: no reflections" : "empty";
-        if (crystal) {
+        p->reason[c] = not_a_crystal(p, o, c);
+        if (p->reason[c] == NULL) {
             list[n++] = c;
         }
     }

@@ -159,7 +159,7 @@ um_status um_parts_make(um_context *ctx, um_model *model, const um_segment_optio
     p->pixels = p->shape.ky * p->shape.kx;
     size_t k = (size_t)p->k;
     UM_TRY(um_buffer_alloc(ctx, k, (size_t)p->pixels * sizeof(double), "reflections", &p->reflections));
-    p->strength = calloc(4 * k, sizeof(double));
+    p->strength = calloc(5 * k, sizeof(double));
     p->class_of = calloc(k, sizeof *p->class_of);
     p->reason = calloc(k, sizeof *p->reason);
     if (p->strength == NULL || p->class_of == NULL || p->reason == NULL) {
@@ -168,6 +168,7 @@ um_status um_parts_make(um_context *ctx, um_model *model, const um_segment_optio
     p->share = p->strength + k;
     p->total = p->share + k;
     p->counts = p->total + k;
+    p->continuity = p->counts + k;
     UM_TRY(check_values(p));
     UM_TRY(find_beam(p, options));
     rings r = {0};

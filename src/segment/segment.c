@@ -7,7 +7,7 @@
 
 um_segment_options um_segment_defaults(void)
 {
-    return (um_segment_options){.alike = 0.75, .least_reflections = 0.02, .least_share = 0.005, .smooth_px = 1,
+    return (um_segment_options){.alike = 0.75, .least_reflections = 0.02, .least_continuity = 0.25, .least_share = 0.005, .smooth_px = 1,
                                 .threshold = UM_THRESHOLD_LI, .close_px = 0, .neck = 0.9, .least_size = 6,
                                 .least_contrast = 0.15, .beam_y = NAN, .beam_x = NAN, .beam_radius_px = NAN};
 }
@@ -136,8 +136,8 @@ static um_status share_positions(result *r)
 
 static json_t *json_parameters(const um_segment_options *o)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:I, s:f}", "alike", o->alike, "least_reflections",
-                     o->least_reflections, "least_share", o->least_share, "smooth_positions", o->smooth_px, "threshold",
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:I, s:f}", "alike", o->alike, "least_reflections",
+                     o->least_reflections, "least_continuity", o->least_continuity, "least_share", o->least_share, "smooth_positions", o->smooth_px, "threshold",
                      um_threshold_name(o->threshold), "close_positions", o->close_px, "neck", o->neck,
                      "least_size_positions", (json_int_t)o->least_size, "least_contrast", o->least_contrast);
 }
@@ -157,8 +157,9 @@ static json_t *json_classes(const result *r, json_t *dropped)
     }
     for (int64_t c = 0; c < p->k; c++) {
         if (p->class_of[c] < 0) {
-            json_array_append_new(dropped, json_pack("{s:I, s:s, s:f}", "component", (json_int_t)c, "reason",
-                                                     p->reason[c], "reflections", p->share[c]));
+            json_array_append_new(dropped, json_pack("{s:I, s:s, s:f, s:f}", "component", (json_int_t)c, "reason",
+                                                     p->reason[c], "reflections", p->share[c], "continuity",
+                                                     p->continuity[c]));
         }
     }
     return merged;
@@ -290,7 +291,7 @@ static void take_beam(um_segment_options *o)
 
 static um_status check_options(um_context *ctx, const um_segment_options *o)
 {
-    bool good = o->alike > 0 && o->alike <= 1.5 && o->least_reflections >= 0 && o->least_share >= 0 && o->smooth_px >= 0 &&
+    bool good = o->alike > 0 && o->alike <= 1.5 && o->least_reflections >= 0 && o->least_continuity <= 1 && o->least_share >= 0 && o->smooth_px >= 0 &&
                 o->smooth_px < 1000 && o->close_px >= 0 && o->neck >= 0 && o->least_size >= 1 && o->least_contrast >= 0;
     return good ? UM_OK : um_fail(ctx, UM_ERROR_ARGUMENT, "an option of the segmentation is out of its range");
 }

@@ -18,6 +18,7 @@ typedef struct um_parts {
     double *reflections;  /* k x pixels: what stands above the rings around the beam, counts per unit of loading */
     double *strength;     /* k: sum of the reflections */
     double *share;        /* k: of the counts outside the beam that are reflections */
+    double *continuity;   /* k: correlation of the loadings of neighbours; 0 where not looked at */
     double *total;        /* k: sum of the loadings */
     double *counts;       /* k: sum of the pattern */
     int32_t *class_of;    /* k: -1 = dropped */

@@ -70,6 +70,32 @@ static um_status take_arrays(um_model *truth, um_comparison *c)
     return take_particles(truth, c);
 }
 
+/* Particles that the result itself tells of: unmix segment. */
+static um_status take_segments(um_model *result, um_comparison *c)
+{
+    c->segments = um_model_array(result, "segments");
+    c->parts = um_model_array(result, "fractions");
+    if (c->segments == NULL || c->parts == NULL || strcmp(um_model_method(result), "SEGMENT") != 0) {
+        c->segments = c->parts = NULL;
+        return UM_OK;
+    }
+    int64_t values = c->result.k * c->positions;
+    if (um_array_size(c->segments) != values || um_array_size(c->parts) != values) {
+        return um_fail(c->ctx, UM_ERROR_SHAPE, "the result has segments or fractions that are no maps of its %lld classes",
+                       (long long)c->result.k);
+    }
+    for (int64_t i = 0; i < values; i++) {
+        double id = um_array_get(c->segments, i);
+        double part = um_array_get(c->parts, i);
+        if (!(id >= 0 && id <= (double)values && id == floor(id)) || !(part >= 0 && part <= 1.0001)) {
+            return um_fail(c->ctx, UM_ERROR_VALUE, "the result has segment %g with fraction %g at position %lld of class %lld",
+                           id, part, (long long)(i % c->positions), (long long)(i / c->positions));
+        }
+        c->most_segment = id > (double)c->most_segment ? (int64_t)id : c->most_segment;
+    }
+    return UM_OK;
+}
+
 static void take_steps(const um_model *truth, um_comparison *c)
 {
     const um_axis *axes = um_model_axes(truth);
@@ -202,6 +228,7 @@ um_status um_score_model(um_context *ctx, um_model *result, um_model *truth, con
                                  NULL}};
     UM_TRY(check_options(ctx, &c.options));
     UM_TRY(take_arrays(truth, &c));
+    UM_TRY(take_segments(result, &c));
     take_steps(truth, &c);
     UM_TRY(create_score(ctx, c.truth.k, c.result.k, &c.score));
     c.score->least_fraction = c.options.least_fraction;
@@ -233,6 +260,7 @@ void um_score_free(um_score *score)
         free(score->nearest_state);
         free(score->nearest_cosine);
         free(score->state_of);
+        free(score->crystals);
         free(score);
     }
 }

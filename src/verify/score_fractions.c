@@ -42,6 +42,23 @@ static void normalise(float *row, int64_t n, const double *amount)
     }
 }
 
+/* A segmented result says what part of a position is crystal; the rest is the first state that is background. */
+static void take_parts(um_comparison *c, int64_t p, double *amount)
+{
+    float *row = c->found + p * c->truth.k;
+    double rest = 1.0;
+    for (int64_t r = 0; r < c->result.k; r++) {
+        double part = um_array_get(c->parts, r * c->positions + p);
+        amount[c->score->state_of[r]] += part;
+        rest -= part;
+    }
+    for (int64_t t = 0; t < c->truth.k; t++) {
+        bool first = c->score->state[t].background && rest > 0.0;
+        row[t] = (float)(amount[t] + (first ? rest : 0.0));
+        rest = first ? 0.0 : rest;
+    }
+}
+
 static void fill_share(um_comparison *c, int64_t p, double *amount)
 {
     int64_t states = c->truth.k;
@@ -99,6 +116,10 @@ static void fill_found(um_comparison *c, int64_t p, double *amount)
     int64_t states = c->truth.k;
     for (int64_t t = 0; t < states; t++) {
         amount[t] = 0.0;
+    }
+    if (c->parts != NULL) {
+        take_parts(c, p, amount);
+        return;
     }
     for (int64_t r = 0; r < c->result.k; r++) {
         int64_t t = c->score->state_of[r];

@@ -128,6 +128,9 @@ um_status um_score_view_make(um_comparison *c, int64_t count, const int64_t *cla
     if (status == UM_OK && out->particles != NULL) {
         status = um_score_particles(&view);
     }
+    if (status == UM_OK && of_states && c->score->crystals == NULL) {
+        status = um_score_crystals(&view);
+    }
     free_maps(c, &view);
     return status;
 }

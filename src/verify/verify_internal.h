@@ -23,6 +23,8 @@ typedef struct um_comparison {
     const uint8_t *pixel_mask, *position_mask; /* of the result, may be NULL */
     const um_array *labels, *fractions, *particles; /* of the truth, may be NULL */
     double *alike; /* states x components: cosines of patterns */
+    const um_array *segments, *parts; /* of a segmented result: numbers of particles, fractions; else NULL */
+    int64_t most_segment;
     double *unit; /* per state: counts in the pixels compared of a position that it has all to itself */
     float *found; /* positions x states: fractions of the result, all components counted for a state */
     float *share; /* positions x states: true fractions */
@@ -63,6 +65,8 @@ void um_score_view_clear(um_score_view *view);
 um_status um_score_tally(const um_view *view);
 /* score_particles.c */
 um_status um_score_particles(const um_view *view);
+/* score_crystals.c: the crystals of a segmented result; does nothing for others, or without a table of particles. */
+um_status um_score_crystals(const um_view *view);
 /* score_dips.c, score_sharpness.c */
 um_status um_score_dips(um_comparison *c);
 um_status um_score_sharpness(um_comparison *c);

@@ -128,3 +128,69 @@ def test_what_cannot_be_segmented_is_told(scan, unmix, tmp_path):
     assert "segmented" in unmix.fails("segment", scan / "nmf.npz", "--like", scan / "nmf.npz", "-o", tmp_path / "a.npz")
     assert "--beam" in unmix.fails("segment", scan / "nmf.npz", "--beam", "4", "-o", tmp_path / "a.npz", status=2)
     assert not (tmp_path / "a.npz").exists()
+
+
+# ---- against the truth of a specimen ----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def cubes(tmp_path_factory, unmix):
+    """Ten overlapping cubes with precession; seed 1 is one that defaults were developed on."""
+    folder = tmp_path_factory.mktemp("cubes")
+    unmix("simulate", "nanoparticles", "-o", folder / "scan.hspy", "--truth", folder / "truth.npz", "--seed", 1, "--set",
+          "precession_mrad=20")
+    unmix("nmf", folder / "scan.hspy", "-o", folder / "nmf.npz", "--no-report")
+    unmix("segment", folder / "nmf.npz", "-o", folder / "out.npz", "--no-report")
+    return folder
+
+
+def true_crystals(truth, step, least):
+    """Positions of each particle: those with enough of its state that are nearest to its rectangle (docs/scores.md)."""
+    fractions, table = truth["fractions"], truth["particles"]
+    y, x = numpy.mgrid[:fractions.shape[0], :fractions.shape[1]]
+    found = []
+    for state in numpy.unique(table[:, 0]).astype(int):
+        rows = table[table[:, 0] == state]
+        distances = []
+        for _, cy, cx, length, width, _, angle, *_ in rows:
+            c, s = numpy.cos(numpy.radians(angle)), numpy.sin(numpy.radians(angle))
+            dy, dx = (y - cy) * step, (x - cx) * step
+            along = numpy.maximum(0, abs(dx * c - dy * s) - length / 2)
+            across = numpy.maximum(0, abs(dx * s + dy * c) - width / 2)
+            distances.append(along**2 + across**2)
+        owner = numpy.argmin(distances, 0)
+        found += [(state, (owner == i) & (fractions[..., state] >= least)) for i in range(len(rows))]
+    return found
+
+
+def test_the_score_of_crystals_is_its_definition(cubes, unmix):
+    truth, out = load(cubes / "truth.npz"), load(cubes / "out.npz")
+    score = unmix("score", cubes / "out.npz", cubes / "truth.npz")
+    true = true_crystals(truth, 6.0, 0.1)
+    assert all(where.any() for _, where in true)  # none is faint
+    ids = [i for i in numpy.unique(out["segments"]) if i > 0]
+    pairs = []
+    for i, (_, a) in enumerate(true):
+        for j in ids:
+            b = (out["segments"] == j).any(0)
+            pairs.append((-numpy.sum(a & b) / numpy.sum(a | b), i, j))
+    taken, hits = set(), []
+    for iou, i, j in sorted(pairs):
+        if -iou >= 0.25 and ("t", i) not in taken and ("f", j) not in taken:
+            taken |= {("t", i), ("f", j)}
+            hits.append((-iou, i, j))
+    crystals = score["crystals"]
+    assert (crystals["particles"], crystals["found"], crystals["hits"]) == (len(true), len(ids), len(hits))
+    assert crystals["iou"] == pytest.approx(numpy.mean([h[0] for h in hits]))
+    assert crystals["f1"] == pytest.approx(2 * len(hits) / (len(true) + len(ids)))
+    of = [n["counted_for"] for n in score["nearest"]]
+    right = sum(of[numpy.argmax((out["segments"] == j).any((1, 2)))] == true[i][0] for _, i, j in hits)
+    assert crystals["right_state"] == right
+    assert score["by_state"]["particles"]["regions"] == len(ids)
+
+
+def test_overlapping_cubes_are_found(cubes, unmix):
+    crystals = unmix("score", cubes / "out.npz", cubes / "truth.npz")["crystals"]
+    assert crystals["f1"] >= 0.9 and crystals["iou"] > 0.7
+    out = load(cubes / "out.npz")
+    assert (numpy.count_nonzero(out["segments"], axis=0) >= 2).sum() > 100  # overlap is kept
+    assert unmix("score", cubes / "nmf.npz", cubes / "truth.npz")["crystals"] is None
