@@ -35,6 +35,9 @@ static const cli_option options[] = {
     {.name = "fixed", .kind = CLI_FILE, .value = "FILE",
      .help = "Hold the patterns in FILE (.npy, .npz, .hspy: f x ky x kx as prepared) as components; "
              "-k counts them."},
+    {.name = "second-pass", .kind = CLI_TEXT, .value = "auto|K",
+     .help = "Fit up to K further components to what the first leave unexplained, with these held: where the "
+             "residual exceeds counting noise; auto = as many as it has evidence for."},
     {.name = "weights", .kind = CLI_CHOICE, .value = "auto|poisson|none", .preset = "auto",
      .help = "Weight by the Poisson noise of counts (Keenan and Kotula 2004); auto = for counts "
              "only."},
@@ -88,6 +91,25 @@ static bool is_variant(const um_nmf_options *o)
            o->smooth > 0 || o->robust > 0 || o->dips > 0 || o->probe_px > 0 || o->fixed_file != NULL;
 }
 
+/* "auto" or a number of components that a second pass may add. */
+static um_status read_second_pass(cli *c, um_nmf_options *o)
+{
+    const char *text = cli_text(c, "second-pass");
+    if (text == NULL) {
+        return UM_OK;
+    }
+    if (strcmp(text, "auto") == 0) {
+        o->second_pass = -1;
+        return UM_OK;
+    }
+    const int64_t most = 64;
+    if (!cli_parse_integer(text, &o->second_pass) || o->second_pass < 1 || o->second_pass > most) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--second-pass takes auto or a number from 1 to %lld, not '%s'",
+                        (long long)most, text);
+    }
+    return UM_OK;
+}
+
 static um_status read_options(cli *c, nmf_job *job)
 {
     um_nmf_options *o = &job->options;
@@ -107,6 +129,10 @@ static um_status read_options(cli *c, nmf_job *job)
     o->checkpoint_seconds = cli_real(c, "checkpoint-seconds");
     o->stop = (um_stop)cli_choice(c, "stop");
     o->resume = cli_given(c, "resume");
+    um_status status = read_second_pass(c, o);
+    if (status != UM_OK) {
+        return status;
+    }
     if (cli_given(c, "tolerance")) {
         o->tolerance = cli_real(c, "tolerance");
     }
@@ -261,6 +287,7 @@ const cli_command cli_command_nmf = {
         "and ends with the same result.",
     .examples = "unmix nmf 'aged_*.hspy' -k 6 -o joint.hspy --each aged # a series: the same components in all\n"
                 "unmix nmf scan.hspy -o result.hspy # everything by default, with a report\n"
+                "unmix nmf scan.hspy -k 5 --second-pass auto -o r.hspy # and what five leave unexplained\n"
                 "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct "
                 "beam\n"
                 "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five "

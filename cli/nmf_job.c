@@ -164,6 +164,15 @@ static json_t *runs_json(const nmf_job *job)
     return list;
 }
 
+static json_t *second_json(const um_second_pass *s)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "first", (json_int_t)s->first, "components",
+                     (json_int_t)s->components, "positions_before", (json_int_t)s->before,
+                     "positions_after", (json_int_t)s->after, "positions_taken", (json_int_t)s->taken,
+                     "pixels", (json_int_t)s->pixels, "gain",
+                     cli_json_real(1 - s->squares_after / s->squares_before));
+}
+
 /* The facts of the fit: in the provenance and on --json. */
 static json_t *facts_json(const nmf_job *job)
 {
@@ -198,6 +207,10 @@ static json_t *facts_json(const nmf_job *job)
         json_object_set_new(object, "fit_cost", cli_json_real(r->fit_cost));
         json_object_set_new(object, "variant_steps", json_integer((json_int_t)r->variant_steps));
         json_object_set_new(object, "removed", json_integer((json_int_t)r->removed));
+        json_object_set_new(object, "removed_noise", cli_json_real(r->removed_noise));
+    }
+    if (object != NULL && r->second.first > 0) {
+        json_object_set_new(object, "second_pass", second_json(&r->second));
     }
     if (object != NULL && r->more_reads != NULL) {
         json_object_set_new(object, "more_reads", json_string(r->more_reads));
@@ -290,6 +303,20 @@ static void say_components(cli *c, um_model *model)
     free(strongest);
 }
 
+static void say_second_pass(cli *c, const um_second_pass *s)
+{
+    if (s->components == 0) {
+        cli_say(c, "second pass  nothing: the residual exceeds counting noise at %lld positions, which have nothing "
+                   "in common beyond noise",
+                (long long)s->before);
+        return;
+    }
+    cli_say(c, "second pass  %lld components added, from %lld positions: the residual exceeded counting noise at "
+               "%lld and does at %lld now; squared weighted error %.3g %% less",
+            (long long)s->components, (long long)s->taken, (long long)s->before, (long long)s->after,
+            100 * (1 - s->squares_after / s->squares_before));
+}
+
 static void say_fit(const nmf_job *job)
 {
     cli *c = job->c;
@@ -308,9 +335,12 @@ static void say_fit(const nmf_job *job)
     }
     if (isfinite(r->fit_cost)) {
         cli_say(c, "variant      %lld steps beyond the plain fit, whose squared weighted error is %.4g %% "
-                   "less%s; %lld components removed",
-                (long long)r->variant_steps, 100 * r->fit_cost, r->converged ? "" : " (not converged)",
-                (long long)r->removed);
+                   "less%s",
+                (long long)r->variant_steps, 100 * r->fit_cost, r->converged ? "" : " (not converged)");
+        if (r->removed > 0) {
+            cli_say(c, "             %lld components removed, which can have gained %.4g %% by fitting noise alone",
+                    (long long)r->removed, 100 * r->removed_noise);
+        }
     } else if (r->converged) {
         cli_say(c, "convergence  reached after %lld passes: %s (projected gradient %.2g)",
                 (long long)r->iterations, r->stopped, r->kkt);
@@ -318,6 +348,9 @@ static void say_fit(const nmf_job *job)
         cli_say(c, "convergence  NOT reached: projected gradient %.2g after %lld passes; raise "
                    "--max-passes",
                 r->kkt, (long long)r->iterations);
+    }
+    if (r->second.first > 0) {
+        say_second_pass(c, &r->second);
     }
     if (r->excess.positions > 0) {
         cli_say(c, "localised    the residual stands out at %lld positions, most at y %lld, x %lld (%.0f "

@@ -123,6 +123,11 @@ struct um_nmf_options {
     double robust;          /* counts by which an entry exceeds the model by more than so many times its noise (and so
                                many counts) are taken for outliers; the model's array outlier_share (ny, nx) */
     double probe_px;        /* loadings are non-negative maps behind a Gaussian probe of this standard deviation */
+    int64_t second_pass;    /* > 0: where the residual of the plain fit exceeds counting noise, up to so many further
+                               components are fitted with the first ones held (src/factor/second_pass.c); negative =
+                               as many as the residual has evidence for, at most 8; 0 = none. Needs Poisson weights;
+                               excludes UM_LOSS_KL and the variants. Two more visits, and up to 4,096 patterns and
+                               48 MB in memory */
     const char *fixed_file; /* patterns (f, ky, kx) as prepared that are held; k counts them; or NULL */
     const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
     /* An aperture whose sums are wanted in the same read, or NULL: sets inside (ky*kx, zeroed) to 1 where it
@@ -145,6 +150,17 @@ typedef struct um_excess {
 UM_CHECK UM_API um_status um_find_excess(um_context *ctx, int64_t ny, int64_t nx, const double *map,
                                          const double *spread, um_excess *out);
 
+/* What a second pass did. A position exceeds when its squared residual, or the mean over 3 x 3 positions, is more than
+ * 5 standard deviations of counting noise above its mean. */
+typedef struct um_second_pass {
+    int64_t first;         /* components of the first fit: they come first in the model, array component_pass = 1 */
+    int64_t components;    /* added: component_pass = 2 */
+    int64_t before, after; /* positions that exceed */
+    int64_t taken;         /* of them those that the added components were fitted to, a sample of them if many */
+    int64_t pixels;        /* at which the residual there differed from zero */
+    double squares_before, squares_after; /* squared weighted residual; counting noise has variance one */
+} um_second_pass;
+
 typedef struct um_nmf_result {
     um_loss loss;
     um_model *model;         /* ordered by contribution sum(w_c) sum(h_c); arrays and provenance of the
@@ -166,6 +182,8 @@ typedef struct um_nmf_result {
                                 one; else NaN */
     int64_t variant_steps;   /* of W and H, after the plain fit */
     int64_t removed;         /* components that relevance determination took away */
+    double removed_noise;    /* how much of fit_cost these can have gained by fitting noise alone, at most:
+                                (sqrt N + sqrt M)^2 each, the square of the largest singular value of noise */
     double floor;            /* k (1/N + 1/M), the share of the objective that fitting noise takes;
                                 0 without Poisson weights */
     double lower_bound;      /* no rank-k model has a smaller weighted error: sqrt(||X'||^2 - the sum of
@@ -177,6 +195,7 @@ typedef struct um_nmf_result {
     double *virtual_map;     /* sums over the aperture (ny*nx; NaN where excluded), the same; or NULL */
     um_stop stop;            /* what was to end the fit: UM_STOP_FLOOR or UM_STOP_TOLERANCE */
     const char *stopped;     /* why it ended, in words */
+    um_second_pass second;   /* with options.second_pass, else zero */
     um_excess excess;        /* of the weighted residual map, with Poisson weights: a phase may be missing */
     const char *more_reads;  /* why reads were made beyond the usual, and what came of it, or NULL */
     double seconds;

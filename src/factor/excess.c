@@ -9,11 +9,11 @@
 enum { HALF = 1, LEAST = 4, LEAST_BOXES = 64 };
 static const double ONE_SIGMA_BELOW = 0.1587;
 
-/* Of the box around (y, x): the mean deviation from `level` in standard deviations of noise, or NaN. The largest of them
- * is left out: one count in a pixel that has hardly any would do. */
-static double box_score(int64_t ny, int64_t nx, const double *map, const double *spread,
-                        double level, int64_t y, int64_t x)
+double um_excess_box(int64_t ny, int64_t nx, const double *map, const double *spread, double level,
+                     int64_t position)
 {
+    int64_t y = position / nx;
+    int64_t x = position % nx;
     double sum = 0;
     double variance = 0;
     double most = -INFINITY;
@@ -59,7 +59,7 @@ static void find(int64_t ny, int64_t nx, const double *map, const double *spread
     size_t count = sort_finite(map, n, sorted);
     double level = count > 0 ? sorted[count / 2] : 0;
     for (size_t p = 0; p < n; p++) {
-        score[p] = box_score(ny, nx, map, spread, level, (int64_t)p / nx, (int64_t)p % nx);
+        score[p] = um_excess_box(ny, nx, map, spread, level, (int64_t)p);
     }
     count = sort_finite(score, n, sorted);
     if (count < LEAST_BOXES) {

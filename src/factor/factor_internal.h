@@ -247,6 +247,9 @@ void um_residual_free(um_residual *residual);
  * pixel); n each, NaN where there is no pattern. */
 um_status um_residual_expected(const um_scaled *scaled, const um_nmf_state *state, double *mean,
                                double *spread);
+/* Of the 3 x 3 positions around one: the mean deviation from `level` in standard deviations of noise, or NaN. */
+double um_excess_box(int64_t ny, int64_t nx, const double *map, const double *spread, double level,
+                     int64_t position);
 
 /* um_find_excess() of what map_weighted (sums of squares) holds beyond that. score (n): of each position. */
 #define UM_EXCESS_SIGMAS 10.0

@@ -141,6 +141,10 @@ um_status um_family_solve(um_family *f, um_residual *residual)
     prepare_rows(f);
     um_exact_pass pass = {.scaled = s, .k = k, .h = state->h, .rows = solve_rows, .user = f,
                           .b = f->b, .g = f->g};
+    if (f->part != NULL) {
+        pass.walk = um_sample_walk;
+        pass.walker = (void *)f->part;
+    }
     if (f->a != NULL) {
         take_scale(f);
         pass.rows = keep_products;

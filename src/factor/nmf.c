@@ -31,6 +31,10 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
     if (options->loss == UM_LOSS_FROBENIUS && options->stop == UM_STOP_FLOOR && options->start != UM_START_AUTO) {
         return um_fail(s->ctx, UM_ERROR_ARGUMENT, "a stop at the floor needs the automatic start");
     }
+    if (options->second_pass != 0 && !s->weighted) {
+        return um_fail(s->ctx, UM_ERROR_ARGUMENT,
+                       "a second pass needs to know the noise: it is for counts with Poisson weights");
+    }
     if (s->sums->negative > 0) {
         return um_fail(s->ctx, UM_ERROR_VALUE,
                        "%lld values are negative (least %g): NMF needs non-negative data; pass "
@@ -142,6 +146,9 @@ static um_status iterate(um_scaled *s, const um_nmf_options *options, um_subspac
     UM_TRY(options->start == UM_START_AUTO
                ? um_nmf_few_passes(s, options, subspace, state, residual, r)
                : many_passes(s, options, state, residual, r));
+    if (options->second_pass != 0) {
+        return um_nmf_second_pass(s, options, state, residual, r);
+    }
     return um_family_wanted(options) ? um_nmf_family_passes(s, options, state, residual, r) : UM_OK;
 }
 

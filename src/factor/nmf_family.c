@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_BACK = 4 };
+enum { LOOK_BACK = 4, PART_STEPS = 200 };
 static const double TOLERANCE = 1e-5; /* of the objective, over LOOK_BACK steps */
 static const double ROUNDING = 1e-9;
 
@@ -26,6 +26,11 @@ um_status um_family_check(um_context *ctx, const um_nmf_options *o)
                            "the strength of a variant must lie between 0 and 1e6, not %g",
                            strengths[i]);
         }
+    }
+    if (o->second_pass != 0 && (um_family_wanted(o) || o->loss != UM_LOSS_FROBENIUS)) {
+        return um_fail(ctx, UM_ERROR_ARGUMENT,
+                       "a second pass goes on from the plain fit: leave out --loss kl and variants, or the "
+                       "second pass");
     }
     if (!um_family_wanted(o)) {
         return UM_OK;
@@ -192,6 +197,31 @@ static um_status iterate(um_family *f, int64_t most, um_nmf_result *r)
     return status;
 }
 
+um_status um_family_fit_more(um_sample_view *view, um_nmf_state *state, size_t held, double *squares)
+{
+    const um_nmf_options plain = um_nmf_defaults((int64_t)state->k);
+    um_nmf_result told = {0};
+    um_family f;
+    um_status status = family_create(&view->scaled, &plain, state, &f);
+    if (status == UM_OK) {
+        f.part = view;
+        f.noise2 = 1;
+        for (size_t c = 0; c < held; c++) {
+            f.fixed[c] = true;
+        }
+        state->momentum = 0;
+        memcpy(state->h_last, state->h, state->k * view->scaled.ld * sizeof *state->h);
+        status = held < state->k ? iterate(&f, PART_STEPS, &told) : UM_OK;
+    }
+    if (status == UM_OK) {
+        memcpy(state->h, state->h_last, state->k * view->scaled.ld * sizeof *state->h);
+        status = um_family_solve(&f, NULL);
+        *squares = f.squares;
+    }
+    family_free(&f);
+    return status;
+}
+
 um_status um_nmf_family_passes(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
                                um_residual *residual, um_nmf_result *r)
 {
@@ -219,6 +249,8 @@ um_status um_nmf_family_passes(um_scaled *s, const um_nmf_options *options, um_n
         r->variant_steps = f.solves;
         r->removed = (int64_t)(before - state->k);
         r->fit_cost = residual->weighted / plain - 1;
+        double edge = sqrt((double)s->noisy_rows) + sqrt((double)s->noisy_columns);
+        r->removed_noise = (double)r->removed * edge * edge * f.noise2 / plain;
         state->kkt = NAN;
         r->outlier_share = f.outlier_share;
         f.outlier_share = NULL;

@@ -40,6 +40,7 @@ typedef struct um_family {
     double *g_move;    /* k x k: W'W with the terms that are quadratic in H */
     double *work;      /* 2 k x k */
     double squares;    /* |X' - WH|^2 of the last solve */
+    const um_sample_view *part; /* the passes are over it, or NULL = the scan */
     int64_t solves, visits;
 } um_family;
 
@@ -49,6 +50,17 @@ size_t um_family_bytes(const um_nmf_options *options, size_t n, size_t m, size_t
 /* After the plain fit, whose residual is known: the variant, its last visit of exactly the pair that is returned. */
 um_status um_nmf_family_passes(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
                                um_residual *residual, um_nmf_result *result);
+
+/* The plain fit of some positions in memory, from state->h: its first `held` rows stay. State is of the view. *squares:
+ * what is left. */
+um_status um_family_fit_more(um_sample_view *view, um_nmf_state *state, size_t held, double *squares);
+
+/* After the plain fit: components for what it leaves unexplained, its own held; see second_pass.c. */
+um_status um_nmf_second_pass(um_scaled *scaled, const um_nmf_options *options, um_nmf_state *state,
+                             um_residual *residual, um_nmf_result *result);
+size_t um_second_pass_most(const um_nmf_options *options); /* components that may be added */
+size_t um_second_pass_bytes(const um_nmf_options *options, size_t n, size_t m, size_t ld, size_t k,
+                            size_t pattern);
 
 /* W for state->h, and what is known at that pair. */
 um_status um_family_solve(um_family *f, um_residual *residual);

@@ -8,6 +8,7 @@
 /* ---- normalised and ordered components in the data's units ----------------------------------- */
 
 typedef struct ranked {
+    bool later;          /* of a second pass */
     double contribution; /* sum(w_c) sum(h_c), counts */
     size_t component;
     double scale; /* divides h, multiplies w */
@@ -17,6 +18,9 @@ static int by_contribution(const void *a, const void *b)
 {
     const ranked *x = a;
     const ranked *y = b;
+    if (x->later != y->later) {
+        return x->later ? 1 : -1;
+    }
     if (x->contribution != y->contribution) {
         return x->contribution > y->contribution ? -1 : 1;
     }
@@ -48,7 +52,7 @@ static double size_of_component(const um_scaled *s, const float *h, um_normalize
 }
 
 static void rank_components(const um_scaled *s, const um_nmf_options *options,
-                            const um_nmf_state *state, ranked *rank)
+                            const um_nmf_state *state, size_t first, ranked *rank)
 {
     size_t k = state->k;
     for (size_t c = 0; c < k; c++) {
@@ -58,7 +62,7 @@ static void rank_components(const um_scaled *s, const um_nmf_options *options,
             sum_w += s->u[p] > 0 ? (double)state->w[p * k + c] / (double)s->u[p] : 0;
         }
         double size = size_of_component(s, state->h + c * s->ld, options->normalize, &sum_h);
-        rank[c] = (ranked){sum_w * sum_h, c, size > 0 ? size : 1};
+        rank[c] = (ranked){c >= first, sum_w * sum_h, c, size > 0 ? size : 1};
     }
     qsort(rank, k, sizeof *rank, by_contribution);
 }
@@ -121,6 +125,22 @@ static um_status store_history(const um_scaled *s, um_loss loss, const um_nmf_st
     return status;
 }
 
+/* 1 for components of the first fit, 2 for those of the second pass. */
+static um_status store_passes(const um_scaled *s, um_nmf_result *r)
+{
+    int64_t k = um_model_k(r->model);
+    double *pass = calloc((size_t)k, sizeof *pass);
+    if (pass == NULL) {
+        return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %lld components", (long long)k);
+    }
+    for (int64_t c = 0; c < k; c++) {
+        pass[c] = c < r->second.first ? 1 : 2;
+    }
+    um_status status = um_model_set_array(r->model, "component_pass", 1, &k, pass);
+    free(pass);
+    return status;
+}
+
 /* Of what is beyond counting noise about the model. */
 static um_status find_excess(const um_scaled *s, const um_nmf_state *state,
                              const um_residual *residual, um_nmf_result *r)
@@ -155,12 +175,15 @@ um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_stat
     if (rank == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for %zu components", k);
     }
-    rank_components(s, options, state, rank);
+    rank_components(s, options, state, r->second.components > 0 ? (size_t)r->second.first : k, rank);
     fill_model(s, state, rank, r->model);
     um_status status = store_history(s, options->loss, state, rank, r->model);
     free(rank);
     UM_TRY(status);
     UM_TRY(um_model_add_spectrum(s, subspace, r->model));
+    if (r->second.components > 0) {
+        UM_TRY(store_passes(s, r));
+    }
     if (r->outlier_share != NULL) {
         const um_shape shape = um_matrix_get_info(s->matrix)->shape;
         const int64_t map[2] = {shape.ny, shape.nx};

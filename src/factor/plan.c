@@ -184,13 +184,15 @@ static size_t nmf_peak(const sizes *z, const um_nmf_options *options)
     size_t place = few ? 4 * z->n * sizeof(double) + z->ld * sizeof(float) + 3 * z->m * sizeof(double) + z->pattern : 0;
     size_t missed = few ? 2 * k * (z->n + z->ld) * sizeof(float) + k * z->ld * sizeof(float) : 0;
     size_t passes = (few ? held : 0) + state + residual + missed + 3 * k * z->m * sizeof(double) +
-                    most(later_pass(z, k), place) + um_family_bytes(options, z->n, z->m, k);
+                    most(later_pass(z, k), place) + um_family_bytes(options, z->n, z->m, k) +
+                    um_second_pass_bytes(options, z->n, z->m, z->ld, k, z->pattern);
     if (options->loss == UM_LOSS_KL) {
         passes = state + residual + z->workers * um_kl_pass_bytes(z->m, z->ld, k) +
                  z->n * sizeof(double) + (z->all_kept ? 0 : z->tiles);
     }
     size_t excess = 4 * z->n * sizeof(double);
-    size_t end = (few ? held + missed : 0) + state + residual + model(z, k, 4, 5) + excess;
+    size_t added = options->second_pass != 0 ? um_second_pass_most(options) : 0;
+    size_t end = added * (3 * z->ld + z->n) * sizeof(float) + (few ? held + missed : 0) + state + residual + model(z, k + added, 4, 5) + excess;
     return scaling(z) +
            most(sample(z, l), z->kept + most(most(read, start), most(passes, end)));
 }

@@ -118,15 +118,17 @@ static um_status put_component(um_html *html, const um_facts *f, int64_t c, cons
 {
     const double *pattern = f->pattern + c * f->pixels;
     const double *loading = f->loading + c * f->positions;
+    const double *pass = um_facts_array(f, "component_pass", f->k);
     bool strip = f->shape.ny == 1 || f->shape.nx > 3 * f->shape.ny;
     char share[32];
     char alt[96];
     um_number_text(100 * f->share[c], 3, share);
     um_html_format(html,
-                   "<article class=\"component%s\">\n<h3>Component %lld <span>· %s&nbsp;%% of %s"
+                   "<article class=\"component%s\">\n<h3>Component %lld <span>· %s&nbsp;%% of %s%s"
                    "</span></h3>\n",
                    strip ? " strip" : "", (long long)c, share,
-                   f->is_svd ? "the variance" : "the modelled counts");
+                   f->is_svd ? "the variance" : "the modelled counts",
+                   pass != NULL && pass[c] > 1 ? " · second pass" : "");
     um_figure p = um_figure_of(f, pattern, true);
     p.style.colors = f->is_svd ? UM_COLORS_DIVERGING : UM_COLORS_MAGMA;
     p.style.high = f->is_svd ? largest(pattern, f->pixels, true) : range->high;
@@ -378,6 +380,10 @@ um_status um_section_residual(um_html *html, const um_facts *f)
     }
     if (rms != NULL && mean != NULL && f->noise_ratio != NULL) {
         UM_TRY(put_pixel_ratio(html, f, rms, mean));
+    }
+    const double *outliers = um_facts_array(f, "outlier_share", f->positions);
+    if (outliers != NULL) {
+        UM_TRY(put_plain(html, f, outliers, "Share of each pattern's counts that was taken for outliers."));
     }
     um_html_put(html, "</div>\n");
     if (f->noise_ratio != NULL) {

@@ -117,6 +117,45 @@ static void excess_row(um_html *html, const um_facts *f)
     close_row(html);
 }
 
+static void second_pass_row(um_html *html, const um_facts *f)
+{
+    const json_t *second = um_facts_find(f, "second_pass");
+    if (!json_is_object(second)) {
+        return;
+    }
+    double added = json_number_value(json_object_get(second, "components"));
+    open_row(html, "Second pass on the residual");
+    if (added > 0) {
+        um_html_say(html, "%.0f components added to %.0f; positions beyond counting noise: %.0f before, %.0f after; "
+                          "weighted squares %.3g %% less",
+                    added, json_number_value(json_object_get(second, "first")),
+                    json_number_value(json_object_get(second, "positions_before")),
+                    json_number_value(json_object_get(second, "positions_after")),
+                    100 * json_number_value(json_object_get(second, "gain")));
+    } else {
+        um_html_say(html, "nothing added: the residual exceeds counting noise at %.0f positions, which have nothing "
+                          "in common beyond noise",
+                    json_number_value(json_object_get(second, "positions_before")));
+    }
+    close_row(html);
+}
+
+/* What a variant of the factorisation paid and did. */
+static void variant_rows(um_html *html, const um_facts *f)
+{
+    double steps = um_facts_number(f, "variant_steps");
+    number_row(html, "Cost of the variant: weighted squares above the plain fit",
+               100 * um_facts_number(f, "fit_cost"), 3, "&nbsp;%");
+    number_row(html, "Steps of the variant", steps, 6, "");
+    if (um_facts_number(f, "removed") > 0) {
+        number_row(html, "Components removed", um_facts_number(f, "removed"), 6, "");
+        number_row(html, "What these can have gained by fitting noise alone, at most",
+                   100 * um_facts_number(f, "removed_noise"), 3, "&nbsp;%");
+    }
+    number_row(html, "Kullback-Leibler divergence", um_facts_number(f, "divergence"), 7, "");
+    second_pass_row(html, f);
+}
+
 static void fit_table(um_html *html, const um_facts *f)
 {
     um_html_put(html, "<table>\n<caption>The fit</caption>\n<tbody>\n");
@@ -134,6 +173,7 @@ static void fit_table(um_html *html, const um_facts *f)
     number_row(html, "Weighted squares / counting noise", um_facts_number(f, "noise_ratio"), 5, "");
     number_row(html, "Residual / counting noise", f->ratio_median, 4, " (median)");
     number_row(html, "Projected gradient (KKT), relative", um_facts_number(f, "kkt"), 2, "");
+    variant_rows(html, f);
     number_row(html, "Iterations", um_facts_number(f, "iterations"), 6, "");
     number_row(html, "Passes", um_facts_number(f, "passes"), 6, "");
     text_row(html, "To be ended by the", um_facts_text(f, "stop"));
