@@ -61,11 +61,8 @@ static const cli_option options[] = {
      .help = "Label map (.png, .tif) and maps of membership (.tif) go to this folder."},
     {.name = "gap", .kind = CLI_INTEGER, .value = "B", .preset = "0", .least = 0, .most = 1000,
      .help = "With -n auto, adds the gap statistic of k-means against B references without clusters."},
-    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
-     .help = "Where the report goes; default: beside the first result."},
-    {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
-    {.name = "lazy-safe", .kind = CLI_SWITCH,
-     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    CLI_REPORT_OPTIONS,
+    CLI_LAZY_SAFE_OPTION,
     {0}};
 
 /* ---- options that a method does not look at ------------------------------------------------------- */

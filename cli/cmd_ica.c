@@ -19,11 +19,8 @@ static const cli_option options[] = {
      .help = "Stop when no component turns by more than 1 - cos = T in an iteration."},
     {.name = "max-iterations", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1000000,
      .preset = "1000", .help = "Stop after N iterations in any case; they read nothing."},
-    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
-     .help = "Where the report goes; default: beside the first result."},
-    {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
-    {.name = "lazy-safe", .kind = CLI_SWITCH,
-     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    CLI_REPORT_OPTIONS,
+    CLI_LAZY_SAFE_OPTION,
     {0}};
 
 enum { LOOKED_AT = 20 }; /* components of the SVD when -k is not given */

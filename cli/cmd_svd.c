@@ -21,8 +21,7 @@ static const cli_option options[] = {
      .help = "Draw the scree curve with its elbow and the edge of the noise."},
     {.name = "plan", .kind = CLI_SWITCH,
      .help = "Only tell the peak memory that the run would take; write nothing."},
-    {.name = "lazy-safe", .kind = CLI_SWITCH,
-     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    CLI_LAZY_SAFE_OPTION,
     {0}};
 
 enum { DEFAULT_K = 20 };

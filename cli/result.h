@@ -6,6 +6,15 @@
 
 #define CLI_MODEL_SUFFIXES ".hspy .npz"
 
+/* Rows of the option tables of commands that make models and write a page about them. */
+#define CLI_LAZY_SAFE_OPTION                                                                       \
+    {.name = "lazy-safe", .kind = CLI_SWITCH,                                                      \
+     .help = "Store factors so that HyperSpy can plot them after a lazy load."}
+#define CLI_REPORT_OPTIONS                                                                         \
+    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",                                     \
+     .help = "Where the report goes; default: beside the first result."},                         \
+        {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."}
+
 /* Sums of the matrix, and what pictures of the report need, made in as few passes as possible. */
 typedef struct cli_overview {
     um_sums *sums;
