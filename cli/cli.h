@@ -92,6 +92,7 @@ struct cli {
     cli_group groups[CLI_GROUPS];
     size_t group_count;
     bool json, quiet, verbose, force, help;
+    bool growing;   /* scans that are opened may still be being written */
     double started; /* monotonic seconds */
     json_t **capture; /* where --json goes when a command runs inside another; NULL = stdout */
     char message[1024];

@@ -66,9 +66,14 @@ static const cli_option options[] = {
     {.name = "each", .kind = CLI_FOLDER, .value = "DIR",
      .help = "IN is several scans ('*.hspy', @list.txt) of any sizes, fitted together: a result and a report for "
              "each go to DIR as well, with the same components in the same order."},
-    {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
-     .help = "Where the report goes; default: beside the first result."},
-    {.name = "no-report", .kind = CLI_SWITCH, .help = "Write no report."},
+    {.name = "online", .kind = CLI_SWITCH,
+     .help = "Follow a scan file that is still being written: patterns are learned batch by batch, a result is "
+             "written whenever half as many positions again have come, and at the end. -k is the most components."},
+    {.name = "batch", .kind = CLI_INTEGER, .value = "N", .least = 1, .most = 1e9, .preset = "2048",
+     .help = "Positions of a batch of --online, rounded up to whole rows."},
+    {.name = "patience", .kind = CLI_REAL, .value = "S", .least = 0, .preset = "60",
+     .help = "Seconds without growth after which --online takes the file as it is."},
+    CLI_REPORT_OPTIONS,
     {.name = "resume", .kind = CLI_SWITCH,
      .help = "Go on from the checkpoint of an interrupted run with the same input and options."},
     {.name = "checkpoint", .kind = CLI_FILE, .value = "FILE",
@@ -77,8 +82,7 @@ static const cli_option options[] = {
     {.name = "checkpoint-seconds", .kind = CLI_REAL, .value = "S", .preset = "30",
      .help = "Least time between checkpoints; 0 = after every pass."},
     {.name = "no-checkpoint", .kind = CLI_SWITCH, .help = "Keep no checkpoint."},
-    {.name = "lazy-safe", .kind = CLI_SWITCH,
-     .help = "Store factors so that HyperSpy can plot them after a lazy load."},
+    CLI_LAZY_SAFE_OPTION,
     {.name = "link-data", .kind = CLI_SWITCH,
      .help = "Let the .hspy result show the scan itself through an external link (HDF5 scans "
              "without preparation)."},
@@ -204,20 +208,15 @@ static um_status check_outputs(cli *c, nmf_job *job)
         return status;
     }
     const char *first = cli_text_at(c, "output", 0);
-    if (!cli_given(c, "no-report")) {
-        job->report = cli_given(c, "report") ? cli_format("%s", cli_text(c, "report"))
-                                             : cli_with_suffix(first, ".html");
-    } else if (cli_given(c, "report")) {
-        return cli_fail(c, UM_ERROR_ARGUMENT, "--report and --no-report exclude each other");
+    status = cli_choose_report(c, &job->report);
+    if (status != UM_OK) {
+        return status;
     }
-    if (!cli_given(c, "no-checkpoint") && job->runs == 1 && !is_variant(&job->options)) {
+    if (!cli_given(c, "no-checkpoint") && job->runs == 1 && !cli_given(c, "online") && !is_variant(&job->options)) {
         job->checkpoint = cli_given(c, "checkpoint") ? cli_format("%s", cli_text(c, "checkpoint"))
                                                      : cli_format("%s.checkpoint", first);
     }
     job->options.checkpoint = job->checkpoint;
-    if (job->report != NULL) {
-        status = cli_check_output(c, job->report, ".html .htm");
-    }
     for (int i = 0; i < cli_count(c, "output") && status == UM_OK && job->checkpoint != NULL; i++) {
         if (strcmp(job->checkpoint, cli_text_at(c, "output", i)) == 0) {
             status = cli_fail(c, UM_ERROR_ARGUMENT, "--checkpoint %s: is an output", job->checkpoint);
@@ -243,8 +242,12 @@ static um_status run(cli *c)
     if (status == UM_OK && !only_plan) {
         status = check_outputs(c, &job);
     }
+    bool online = cli_given(c, "online") && !only_plan;
+    if (status == UM_OK && online) {
+        status = nmf_online_check(&job, is_variant(&job.options));
+    }
     if (status == UM_OK) {
-        status = cli_scan_prepare(c, c->operand[0], &job.scan);
+        status = online ? nmf_online_follow(&job) : cli_scan_prepare(c, c->operand[0], &job.scan);
     }
     if (only_plan) {
         status = status == UM_OK ? nmf_job_plan(&job) : status;
@@ -290,6 +293,7 @@ const cli_command cli_command_nmf = {
                 "unmix nmf scan.hspy -k 5 --second-pass auto -o r.hspy # and what five leave unexplained\n"
                 "unmix nmf scan.hspy -k 5 --mask-beam 10 -o r.hspy -o r.npz # without the direct "
                 "beam\n"
+                "unmix nmf live.mib --scan 256x256 -k 8 --online -o live.hspy # while it is being measured\n"
                 "unmix nmf digits.npy -k 8 --weights none --runs 5 -o d.npz # best of five "
                 "starts\n",
     .options = options,

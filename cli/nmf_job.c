@@ -1,6 +1,8 @@
 #include "nmf_job.h"
 #include "forecast.h"
 
+#include "unmix/online.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,8 @@ void nmf_job_clear(nmf_job *job)
     free(job->run);
     json_decref(job->files);
     json_decref(job->each);
+    json_decref(job->online);
+    um_online_free(job->follower);
 }
 
 /* ---- the number of components ---------------------------------------------------------------- */
@@ -120,7 +124,9 @@ um_status nmf_job_fit(nmf_job *job)
         job->options.choose_aperture = cli_overview_aperture;
         job->options.aperture_user = &job->overview;
     }
-    job->options.k = cli_integer(c, "k");
+    if (job->options.held == NULL) {
+        job->options.k = cli_integer(c, "k");
+    }
     if (status == UM_OK && !cli_given(c, "k")) {
         status = choose_k(job);
     }
@@ -185,7 +191,7 @@ static json_t *facts_json(const nmf_job *job)
         cli_json_real(r->frobenius_error), "relative_error", cli_json_real(r->relative_error),
         "weighted_error", cli_json_real(r->weighted_error), "noise_ratio",
         cli_json_real(r->noise_ratio), "kkt", cli_json_real(r->kkt), "weighted", (int)r->weighted,
-        "start", start_names[job->run[job->best].start], "seed",
+        "start", job->online != NULL ? "online" : start_names[job->run[job->best].start], "seed",
         (json_int_t)job->run[job->best].seed, "seconds", cli_seconds() - job->c->started,
         "peak_bytes", (json_int_t)cli_peak_bytes());
     if (object != NULL) {
@@ -211,6 +217,9 @@ static json_t *facts_json(const nmf_job *job)
     }
     if (object != NULL && r->second.first > 0) {
         json_object_set_new(object, "second_pass", second_json(&r->second));
+    }
+    if (object != NULL && job->online != NULL) {
+        json_object_set(object, "online", job->online);
     }
     if (object != NULL && r->more_reads != NULL) {
         json_object_set_new(object, "more_reads", json_string(r->more_reads));
@@ -341,6 +350,11 @@ static void say_fit(const nmf_job *job)
             cli_say(c, "             %lld components removed, which can have gained %.4g %% by fitting noise alone",
                     (long long)r->removed, 100 * r->removed_noise);
         }
+    } else if (job->online != NULL) {
+        cli_say(c, "online       patterns from %lld batches of the growing file; loadings found for these patterns at "
+                   "%lld positions",
+                (long long)json_integer_value(json_object_get(job->online, "batches")),
+                (long long)json_integer_value(json_object_get(job->online, "positions")));
     } else if (r->converged) {
         cli_say(c, "convergence  reached after %lld passes: %s (projected gradient %.2g)",
                 (long long)r->iterations, r->stopped, r->kkt);
@@ -360,7 +374,7 @@ static void say_fit(const nmf_job *job)
     }
     if (r->loss == UM_LOSS_KL) {
         cli_say(c, "likelihood   Kullback-Leibler divergence %.8g", r->divergence);
-    } else {
+    } else if (isfinite(r->lower_bound)) {
         cli_say(c, "optimality   weighted error %.8g; no %lld components reach less than %.8g "
                    "(singular values, estimated)",
                 r->weighted_error, (long long)um_model_k(r->model), r->lower_bound);

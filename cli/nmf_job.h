@@ -25,6 +25,8 @@ typedef struct nmf_job {
     um_nmf_result *result;
     json_t *files;
     int64_t planned_bytes; /* forecast of the peak resident set */
+    json_t *online;          /* facts of --online; NULL without */
+    struct um_online *follower; /* whose patterns are held; or NULL */
     json_t *each; /* of --each: what is told of every scan; NULL without */
 } nmf_job;
 
@@ -35,6 +37,10 @@ UM_CHECK um_status nmf_job_plan(nmf_job *job);
 /* Provenance, models, report; removes the checkpoint. */
 UM_CHECK um_status nmf_job_store(nmf_job *job);
 UM_CHECK um_status nmf_job_tell(nmf_job *job);
+/* --online: whether it can be done; then follows the file to its end: the job then holds the scan and the patterns whose
+ * loadings nmf_job_fit() finds. */
+UM_CHECK um_status nmf_online_check(nmf_job *job, bool is_variant);
+UM_CHECK um_status nmf_online_follow(nmf_job *job);
 /* --each: whether it can be done, before the fit; a result and a page per scan; a table of shares. */
 UM_CHECK um_status nmf_each_check(nmf_job *job);
 UM_CHECK um_status nmf_each_store(nmf_job *job);

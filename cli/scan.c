@@ -28,6 +28,7 @@ um_status cli_scan_open(cli *c, const char *path, cli_scan *scan)
     *scan = (cli_scan){.path = path};
     um_open_options options = {
         .allow_short = cli_given(c, "allow-short"),
+        .growing = c->growing,
         .raw = cli_text(c, "raw"),
     };
     const char *shape = cli_text(c, "scan");

@@ -129,6 +129,8 @@ struct um_nmf_options {
                                excludes UM_LOSS_KL and the variants. Two more visits, and up to 4,096 patterns and
                                48 MB in memory */
     const char *fixed_file; /* patterns (f, ky, kx) as prepared that are held; k counts them; or NULL */
+    const float *held;      /* patterns (k x ky*kx, in counts) that are all held: only loadings are found, exactly, in
+                               one visit (and one for the sums); or NULL. Frobenius loss, no variants */
     const um_sums *sums;     /* of the matrix when at hand (borrowed), or NULL: the first read makes them */
     /* An aperture whose sums are wanted in the same read, or NULL: sets inside (ky*kx, zeroed) to 1 where it
      * is, once the sums are known. */

@@ -36,6 +36,7 @@ typedef struct um_open_options {
     int64_t scan_ny, scan_nx; /* 0 = from the file. Reshapes the stack of patterns */
     bool allow_short;         /* accept a file that ends early: missing positions read as zero;
                                  see info.positions_present */
+    bool growing;             /* the same of a file that is still being written: no warning that some are missing */
     const char *raw;          /* description of a flat file: "dtype=u16,ky=256,kx=256[,header=BYTES]
                                  [,frame_header=BYTES][,frame_footer=BYTES][,endian=big|little]" */
 } um_open_options;

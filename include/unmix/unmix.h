@@ -15,6 +15,7 @@
 #include "unmix/io.h"
 #include "unmix/measure.h"
 #include "unmix/model.h"
+#include "unmix/online.h"
 #include "unmix/prep.h"
 #include "unmix/report.h"
 #include "unmix/scene.h"

@@ -270,6 +270,8 @@ typedef struct um_nmf_judged {
 /* `subspace` with room for a correction (um_correction_create()), which is noted, or NULL. */
 um_status um_nmf_judge(um_scaled *scaled, um_nmf_state *state, um_residual *residual,
                        um_subspace *subspace, um_nmf_judged *out);
+/* The same where only the pair is wanted, with its residual and state->kkt. */
+um_status um_nmf_judge_pair(um_scaled *scaled, um_nmf_state *state, um_residual *residual);
 /* See correction.c. Room for 2 k directions; then, after um_nmf_judge() noted rows, those directions. */
 um_status um_correction_create(um_scaled *scaled, um_subspace *subspace, size_t k);
 um_status um_correction_make(um_scaled *scaled, um_subspace *subspace, const um_nmf_state *state,

@@ -44,6 +44,20 @@ static um_status check_options(const um_scaled *s, const um_nmf_options *options
     return UM_OK;
 }
 
+um_status um_nmf_judge_pair(um_scaled *s, um_nmf_state *state, um_residual *residual)
+{
+    size_t k = state->k;
+    um_nmf_judged at = {0};
+    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof *at.b, "W'X", &at.b));
+    at.g = calloc(k * k, sizeof *at.g);
+    um_status status = at.g != NULL ? um_nmf_judge(s, state, residual, NULL, &at)
+                                    : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
+    state->kkt = at.kkt;
+    um_buffer_free(s->ctx, at.b);
+    free(at.g);
+    return status;
+}
+
 /* Passes from a start that is far off or given: each moves W and H once. */
 static um_status many_passes(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
                              um_residual *residual, um_nmf_result *r)
@@ -56,17 +70,43 @@ static um_status many_passes(um_scaled *s, const um_nmf_options *options, um_nmf
         .plain = options->start == UM_START_FILE && um_has_suffix(options->start_file, ".npz")};
     UM_TRY(um_nmf_iterate(&run, state, &r->converged));
     r->stopped = r->converged ? "the projected gradient is within the tolerance" : NULL;
-    size_t k = state->k;
-    um_nmf_judged at = {0};
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof *at.b, "W'X", &at.b));
-    at.g = calloc(k * k, sizeof *at.g);
-    um_status status = at.g != NULL ? um_nmf_judge(s, state, residual, NULL, &at)
-                                    : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
-    state->kkt = at.kkt;
     r->passes++;
-    um_buffer_free(s->ctx, at.b);
-    free(at.g);
-    return status;
+    return um_nmf_judge_pair(s, state, residual);
+}
+
+/* Patterns that are all held, as the state of a fit that needs its loadings only. */
+static um_status hold_patterns(um_scaled *s, const um_nmf_options *options, um_nmf_state *state,
+                               um_nmf_result *r)
+{
+    if (s->sums == NULL) {
+        um_sums *sums = NULL;
+        UM_TRY(um_matrix_sums(s->matrix, &sums));
+        s->own_sums = sums;
+        r->passes++;
+        UM_TRY(um_scaled_settle(s, sums));
+    }
+    UM_TRY(check_options(s, options));
+    UM_TRY(um_nmf_state_create(s, (size_t)options->k, options->max_passes, state));
+    for (size_t c = 0; c < state->k; c++) {
+        for (size_t j = 0; j < s->m; j++) {
+            double h = (double)options->held[c * s->m + j];
+            state->h[c * s->ld + j] = s->v[j] > 0 && h > 0 ? (float)(h * (double)s->v[j]) : 0;
+        }
+    }
+    um_nmf_normalise(s, state);
+    return UM_OK;
+}
+
+static um_status find_loadings(um_scaled *s, um_nmf_state *state, um_residual *residual,
+                               um_nmf_result *r)
+{
+    UM_TRY(um_nmf_judge_pair(s, state, residual));
+    state->history[0] = residual->weighted;
+    state->history_kkt[0] = state->kkt;
+    state->passes = 1;
+    r->converged = true;
+    r->stopped = "the patterns were held";
+    return UM_OK;
 }
 
 static um_status prepare(um_scaled *s, const um_nmf_options *options, um_subspace *subspace,
@@ -118,7 +158,7 @@ static void fill_result(const um_scaled *s, const um_nmf_options *options,
     for (size_t c = 0; c < state->k && c < subspace->count; c++) {
         least -= subspace->sigma[c] * subspace->sigma[c];
     }
-    r->lower_bound = options->loss == UM_LOSS_KL
+    r->lower_bound = options->loss == UM_LOSS_KL || subspace->count == 0
                          ? NAN
                          : sqrt(fmax(0, fmin(least, residual->weighted))) * s->report;
 }
@@ -140,6 +180,9 @@ static um_status open_aperture(um_scaled *s, const um_nmf_options *options, um_r
 static um_status iterate(um_scaled *s, const um_nmf_options *options, um_subspace *subspace,
                          um_nmf_state *state, um_residual *residual, um_nmf_result *r)
 {
+    if (options->held != NULL) {
+        return find_loadings(s, state, residual, r);
+    }
     if (options->loss == UM_LOSS_KL) {
         return um_nmf_kl_passes(s, options, state, residual, r);
     }
@@ -158,7 +201,8 @@ static um_status run_nmf(um_scaled *s, const um_nmf_options *options, um_nmf_res
     um_subspace subspace = {.count = 0};
     um_residual residual = {0};
     r->remaining = r->divergence = r->fit_cost = NAN;
-    um_status status = prepare(s, options, &subspace, &state, r);
+    um_status status = options->held != NULL ? hold_patterns(s, options, &state, r)
+                                             : prepare(s, options, &subspace, &state, r);
     if (status == UM_OK) {
         status = um_residual_create(s, &state, &residual);
     }

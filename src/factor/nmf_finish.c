@@ -180,7 +180,12 @@ um_status um_nmf_finish(um_scaled *s, const um_nmf_options *options, um_nmf_stat
     um_status status = store_history(s, options->loss, state, rank, r->model);
     free(rank);
     UM_TRY(status);
-    UM_TRY(um_model_add_spectrum(s, subspace, r->model));
+    double edge = um_noise_edge(s);
+    if (subspace->count > 0) {
+        UM_TRY(um_model_add_spectrum(s, subspace, r->model));
+    } else if (s->weighted) { /* patterns were held: no singular values */
+        UM_TRY(um_model_set_array(r->model, "noise_edge", 0, NULL, &edge));
+    }
     if (r->second.components > 0) {
         UM_TRY(store_passes(s, r));
     }

@@ -215,21 +215,6 @@ static um_status extend(um_second *x, um_nmf_state *state, um_residual *residual
     return UM_OK;
 }
 
-static um_status judge(um_second *x, um_nmf_state *state, um_residual *residual)
-{
-    um_scaled *s = x->scaled;
-    size_t k = state->k;
-    um_nmf_judged at = {0};
-    UM_TRY(um_buffer_alloc(s->ctx, k * s->m, sizeof *at.b, "W'X", &at.b));
-    at.g = calloc(k * k, sizeof *at.g);
-    um_status status = at.g != NULL ? um_nmf_judge(s, state, residual, NULL, &at)
-                                    : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for G");
-    state->kkt = at.kkt;
-    um_buffer_free(s->ctx, at.b);
-    free(at.g);
-    return status;
-}
-
 static um_status work_on(um_second *x, um_nmf_state *state, um_second_pass *out)
 {
     size_t count = count_above(x, x->limit);
@@ -272,7 +257,7 @@ um_status um_nmf_second_pass(um_scaled *s, const um_nmf_options *options, um_nmf
     }
     if (status == UM_OK && out->components > 0) {
         status = extend(&x, state, residual);
-        status = status == UM_OK ? judge(&x, state, residual) : status;
+        status = status == UM_OK ? um_nmf_judge_pair(s, state, residual) : status;
         status = status == UM_OK ? score_positions(&x, state, residual) : status;
         r->passes += 2;
     }

@@ -211,7 +211,7 @@ static void keep_whole_lines(um_context *ctx, const um_probe *probe,
                              const um_open_options *options, int64_t frames, um_mib_scan *scan)
 {
     int64_t lines = frames / scan->nx;
-    if (scan->ny > lines && lines > 0 && !options->allow_short) {
+    if (scan->ny > lines && lines > 0 && !options->allow_short && !options->growing) {
         um_warn(ctx,
                 "%s: scan of %lldx%lld was interrupted after %lld frames; its %lld whole lines are "
                 "read (pass --allow-short to keep the rest)",

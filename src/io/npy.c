@@ -86,7 +86,7 @@ static um_status npy_open(um_context *ctx, const um_probe *probe, const um_open_
     frames->big_endian = header.width > 1 && header.big_endian;
     int64_t whole = info->shape.ny * info->shape.nx;
     int64_t present = (probe->file_size - frames->offset) / frames->stride;
-    if (present < whole && !options->allow_short) {
+    if (present < whole && !options->allow_short && !options->growing) {
         return um_fail(ctx, UM_ERROR_TRUNCATED,
                        "%s: ends after %lld of %lld patterns: copy the file again or pass "
                        "--allow-short",

@@ -44,7 +44,8 @@ um_status um_scan_shape(um_context *ctx, const um_probe *probe, const um_open_op
         return um_fail(ctx, UM_ERROR_TRUNCATED, "%s: holds no complete pattern", probe->path);
     }
     int64_t count = (int64_t)total;
-    if (count > patterns && !(options != NULL && options->allow_short)) {
+    bool growing = options != NULL && options->growing;
+    if (count > patterns && !growing && !(options != NULL && options->allow_short)) {
         int64_t fy = 0;
         int64_t fx = 0;
         nearest_factors(patterns, ny, nx, &fy, &fx);
@@ -54,10 +55,10 @@ um_status um_scan_shape(um_context *ctx, const um_probe *probe, const um_open_op
                        probe->path, (long long)ny, (long long)nx, (long long)patterns,
                        (long long)fy, (long long)fx);
     }
-    if (count > patterns) {
+    if (count > patterns && !growing) {
         um_warn(ctx, "%s: %lld of %lld patterns are missing; their positions are left out",
                 probe->path, (long long)(count - patterns), (long long)count);
-    } else if (count < patterns && given) {
+    } else if (count < patterns && given && !growing) {
         um_warn(ctx, "%s: --scan %lldx%lld uses the first %lld of %lld patterns", probe->path,
                 (long long)ny, (long long)nx, (long long)count, (long long)patterns);
     }
