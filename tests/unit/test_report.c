@@ -280,6 +280,7 @@ static void what_went_wrong_is_told(void **state)
                       .components = 2,
                       .component_of = (int64_t[]){1, -1},
                       .cosine = (double[]){0.995, 0.2},
+                      .state = (um_state_score[]){{.absent = false}, {.absent = false}},
                       .label_accuracy = 0.72,
                       .baseline = 0.8,
                       .fraction_rms = 0.1,
