@@ -82,7 +82,7 @@ def show(row):
 
 def summary(kind, rows):
     count = len(rows)
-    print(f"{kind}: of {count} seeds: visits <= 3.1 {sum(r['visits'] <= 3.1 for r in rows)}, "
+    print(f"{kind}: of {count} seeds: reads <= 3.1 {sum(r['reads'] <= 3.1 for r in rows)}, visits <= 3.1 {sum(r['visits'] <= 3.1 for r in rows)}, "
           f"excess <= floor {sum(r['excess_of_floor'] <= 1 for r in rows)}, "
           f"worst component >= 0.99 {sum(r['worst_to_best'] >= 0.99 for r in rows)} "
           f"(nearest {sum((r['nearest'] or 0) >= 0.99 for r in rows)}, "

@@ -258,11 +258,55 @@ static void test_failures_stop_cleanly(void **state)
     }
 }
 
+/* A rectangle of positions holds what a pass shows of them. */
+static void test_rectangles(void **state)
+{
+    (void)state;
+    const char *steps[][2] = {{NULL, NULL}, {"crop-scan", "2:12,3:21"}, {"bin-scan", "2"}, {"bin-signal", "2"}};
+    for (int i = 0; i < 4; i++) {
+        um_context *ctx = NULL;
+        um_recipe *recipe = NULL;
+        um_matrix *matrix = NULL;
+        assert_int_equal(um_context_create(&ctx), UM_OK);
+        um_source *source = open_source(ctx, true, 0);
+        assert_int_equal(um_recipe_create(ctx, &recipe), UM_OK);
+        for (int j = 1; j <= i; j++) {
+            assert_int_equal(um_recipe_set(recipe, steps[j][0], steps[j][1]), UM_OK);
+        }
+        assert_int_equal(um_matrix_open(ctx, source, recipe, &matrix), UM_OK);
+        const um_matrix_info *info = um_matrix_get_info(matrix);
+        size_t pixels = (size_t)(info->shape.ky * info->shape.kx);
+        const um_rect rect = {1, 2, 3, 4};
+        double *all = gather(matrix);
+        double reads = um_matrix_reads(matrix);
+        um_array array = {.dtype = info->dtype, .ndim = 1, .shape = {12 * (int64_t)pixels}};
+        array.data = malloc(12 * pixels * um_dtype_size(info->dtype));
+        assert_int_equal(um_matrix_read_rect(matrix, rect, array.data), UM_OK);
+        for (size_t p = 0; p < 12; p++) {
+            size_t at = (1 + p / 4) * (size_t)info->shape.nx + 2 + p % 4;
+            for (size_t q = 0; q < pixels; q++) {
+                double value = um_array_get(&array, (int64_t)(p * pixels + q));
+                assert_memory_equal(&value, &all[at * pixels + q], sizeof value);
+            }
+        }
+        double positions = (double)(info->shape.ny * info->shape.nx);
+        assert_true(fabs(um_matrix_reads(matrix) - reads - 12 / positions) < 1e-12);
+        free(array.data);
+        free(all);
+        um_matrix_free(matrix);
+        um_recipe_free(recipe);
+        um_source_free(source);
+        assert_int_equal(um_context_memory_in_use(ctx), 0);
+        um_context_free(ctx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_tiny_budgets),
+        cmocka_unit_test(test_rectangles),
         cmocka_unit_test(test_progress_counts_patterns),
         cmocka_unit_test(test_failures_stop_cleanly),
     };
