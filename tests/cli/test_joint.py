@@ -57,6 +57,20 @@ def test_a_result_for_each(unmix, scans, tmp_path):
     assert not np.isfinite(load(tmp_path / "each" / "aged_1.npz")["loadings"][1]).any()
 
 
+def test_results_for_hyperspy(unmix, scans, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    unmix("nmf", scans / "aged_*.npy", "-k", 3, "-o", tmp_path / "joint.hspy", "-o", tmp_path / "joint.npz", "--each",
+          tmp_path / "each")
+    whole, first = load(tmp_path / "joint.npz"), 0
+    for i, (ny, nx) in enumerate(SIZES):
+        with h5py.File(tmp_path / "each" / f"aged_{i}.hspy") as file:
+            results = next(iter(file["Experiments"].values()))["learning_results"]
+            found = {name: results[name][...] for name in ("factors", "loadings")}
+        np.testing.assert_array_equal(found["loadings"], whole["loadings"][first:first + ny * nx])
+        np.testing.assert_array_equal(found["factors"], whole["factors"])
+        first += ny * nx
+
+
 @pytest.mark.parametrize("scan, options, status, words", [
     ("aged_0.npy", [], 2, "is one scan"),
     ("aged_*.npy", ["--crop-scan", "0:1,0:40"], 2, "belong to no one scan"),
