@@ -8,10 +8,13 @@
 /* f32 sums over patterns are carried into f64 after so many groups: 1024 patterns, or as many values of sparse rows,
  * of which a pixel has at most one in ten. */
 enum { UM_FLUSH_GROUPS = 32, UM_SPARSE_FLUSH_GROUPS = 256 };
+/* Groups of sparse rows that are worked on together, so that H and then W'X stay in the second cache for all of them. */
+enum { UM_SPARSE_BATCH = 8 };
 
 /* A tile that has been shown and not yet been worked on: its patterns stay where they are until drain(). */
 typedef struct um_pending {
     um_tile tile;
+    um_sparse_rows sparse; /* what tile.sparse points to */
     int64_t position[UM_GROUP_ROWS];
 } um_pending;
 
@@ -19,27 +22,29 @@ typedef struct um_exact_state {
     float *b32;       /* since the last flush: packed k x ld, or m x stride of sparse rows */
     double *b64;      /* packed k x ld, of the segment up to the last flush */
     double *g;        /* k x k */
-    double *a;        /* UM_TILE_BATCH groups of UM_GROUP_ROWS x k, from the kernel */
+    double *a;        /* `room` groups of UM_GROUP_ROWS x k, from the kernel */
     double *panel_a, *panel_w;
-    float *w;         /* rows x k, times u */
+    float *w;         /* `room` groups of UM_GROUP_ROWS x k, times u */
     int16_t *pairs;   /* the same on a grid, by pairs of rows */
     float *step;      /* k: of the grid */
     float *scratch;
     int32_t *sums;    /* scratch of tiles */
     uint16_t *parts;  /* w for tiles, of each group */
+    uint8_t *bytes;   /* room of tiles, or NULL */
     double extra[4], norm2;
     int groups;       /* since the last flush */
     bool sparse;      /* what b32 holds */
     bool flushed;     /* b64 is not zero */
     void *before, *after; /* states of the companions */
     size_t waiting;
-    um_pending pending[UM_TILE_BATCH];
+    um_pending pending[UM_SPARSE_BATCH];
 } um_exact_state;
 
 struct um_exact_run {
     um_exact_pass *pass;
     size_t stride; /* of sparse factors */
-    size_t batch;  /* groups that are worked on together */
+    size_t batch;  /* groups that are worked on together, when dense */
+    size_t room;   /* the same, dense or sparse */
     bool sparse;   /* tiles may be sparse rows */
     float *hv;     /* h times v, packed k x ld */
     int16_t *grid; /* the same as multiples of `step`, or NULL */

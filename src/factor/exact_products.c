@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Cutting words to bytes costs as much as it spares with fewer components. */
+enum { FEWEST_OF_WORDS = 6 };
+
 /* ---- H ------------------------------------------------------------------------------------------- */
 
 static um_status make_steps(um_exact_run *run)
@@ -50,7 +53,7 @@ static um_status put_in_tiles(um_exact_run *run)
     run->planes = run->pass->on_grid ? 2 : 4;
     size_t bytes = um_tile_h_size(s->m, k, run->planes);
     UM_TRY(um_buffer_alloc(s->ctx, bytes, 1, "weighted components", &run->tiles));
-    run->batch = UM_TILE_BATCH;
+    run->batch = s->dtype == UM_U8 ? UM_TILE_BATCH : 1; /* the copy of words wants room, too */
     if (!run->pass->on_grid) {
         cut_components(run);
         return UM_OK;
@@ -94,7 +97,8 @@ um_status um_exact_make_factors(um_exact_run *run)
     for (size_t j = 0; j < s->m; j++) {
         run->v2[j] = s->v[j] * s->v[j];
     }
-    if (!run->sparse && s->tiles != NULL && s->tiles->project[s->dtype] != NULL) {
+    bool worth = s->dtype == UM_U8 || run->pass->k >= FEWEST_OF_WORDS;
+    if (!run->sparse && worth && s->tiles != NULL && s->tiles->project[s->dtype] != NULL) {
         UM_TRY(make_steps(run));
         return put_in_tiles(run);
     }
@@ -109,12 +113,22 @@ um_status um_exact_make_factors(um_exact_run *run)
 
 static um_tile_batch batch_of(const um_exact_state *st)
 {
-    um_tile_batch batch = {.count = st->waiting};
+    um_tile_batch batch = {.count = st->waiting, .room = st->bytes};
     for (size_t g = 0; g < st->waiting; g++) {
         batch.x[g] = st->pending[g].tile.data;
         batch.rows[g] = st->pending[g].tile.rows;
     }
     return batch;
+}
+
+static void project_sparse(const um_exact_run *run, um_exact_state *st)
+{
+    size_t k = run->pass->k;
+    for (size_t g = 0; g < st->waiting; g++) {
+        const um_tile *tile = &st->pending[g].tile;
+        run->pass->scaled->kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k,
+                                                   st->a + g * UM_GROUP_ROWS * k);
+    }
 }
 
 void um_exact_project(const um_exact_run *run, um_exact_state *st)
@@ -123,7 +137,7 @@ void um_exact_project(const um_exact_run *run, um_exact_state *st)
     const um_tile *tile = &st->pending[0].tile;
     size_t k = run->pass->k;
     if (st->sparse) {
-        s->kernels->project_sparse(tile->sparse, tile->rows, run->ht, run->stride, k, st->a);
+        project_sparse(run, st);
     } else if (run->tiles != NULL) {
         um_tile_batch batch = batch_of(st);
         s->tiles->project[tile->dtype](&batch, s->m, run->tiles, k, run->planes, st->sums, st->a);
@@ -140,6 +154,7 @@ void um_exact_take_rows(const um_exact_run *run, um_exact_state *st, size_t grou
     const um_scaled *s = run->pass->scaled;
     const um_tile *tile = &st->pending[group].tile;
     size_t k = run->pass->k;
+    float *to = st->w + group * UM_GROUP_ROWS * k;
     bool rounded = run->pass->on_grid && run->step != NULL;
     if (rounded) {
         um_grid_rows(s, tile->position, tile->rows, k, st->panel_w, st->pairs, st->step);
@@ -150,12 +165,22 @@ void um_exact_take_rows(const um_exact_run *run, um_exact_state *st, size_t grou
     for (size_t c = 0; c < k; c++) {
         const double *w = st->panel_w + c * UM_GROUP_ROWS;
         for (size_t r = 0; r < tile->rows; r++) {
-            st->w[r * k + c] = rounded ? (float)st->pairs[um_grid_pair(k, c, r)] * st->step[c]
-                                       : (float)(w[r] * (double)s->u[tile->position[r]]);
+            to[r * k + c] = rounded ? (float)st->pairs[um_grid_pair(k, c, r)] * st->step[c]
+                                    : (float)(w[r] * (double)s->u[tile->position[r]]);
         }
     }
     if (run->tiles != NULL) {
-        um_tile_split(st->w, tile->rows, k, st->parts + group * um_tile_w_size(k));
+        um_tile_split(to, tile->rows, k, st->parts + group * um_tile_w_size(k));
+    }
+}
+
+static void accumulate_sparse(const um_exact_run *run, um_exact_state *st)
+{
+    size_t k = run->pass->k;
+    for (size_t g = 0; g < st->waiting; g++) {
+        const um_tile *tile = &st->pending[g].tile;
+        run->pass->scaled->kernels->accumulate_sparse(
+            tile->sparse, tile->rows, st->w + g * UM_GROUP_ROWS * k, k, st->b32, run->stride);
     }
 }
 
@@ -165,7 +190,7 @@ void um_exact_accumulate(const um_exact_run *run, um_exact_state *st)
     const um_tile *tile = &st->pending[0].tile;
     size_t k = run->pass->k;
     if (st->sparse) {
-        s->kernels->accumulate_sparse(tile->sparse, tile->rows, st->w, k, st->b32, run->stride);
+        accumulate_sparse(run, st);
     } else if (run->tiles != NULL) {
         um_tile_batch batch = batch_of(st);
         s->tiles->accumulate[tile->dtype](&batch, s->m, st->parts, k, run->pass->on_grid ? 2 : 3, st->b32);

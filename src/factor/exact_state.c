@@ -55,20 +55,28 @@ void um_exact_state_stop(void *user, void *state)
         free(st->scratch);
         free(st->sums);
         free(st->parts);
+        um_buffer_free(ctx, st->bytes);
         free(st);
     }
 }
 
 /* Scratch of the tile kernels. */
-static bool start_tiles(const um_exact_run *run, um_exact_state *st)
+static um_status start_tiles(const um_exact_run *run, um_exact_state *st)
 {
+    const um_scaled *s = run->pass->scaled;
     size_t k = run->pass->k;
+    size_t room = um_tile_room(s->dtype, s->m);
     if (run->tiles == NULL) {
-        return true;
+        return UM_OK;
+    }
+    if (room > 0) {
+        UM_TRY(um_buffer_alloc(s->ctx, run->batch, room, "bytes of groups", &st->bytes));
     }
     st->sums = aligned_alloc(64, um_tile_sums(k, run->planes) * sizeof *st->sums);
     st->parts = aligned_alloc(64, UM_TILE_BATCH * um_tile_w_size(k) * sizeof *st->parts);
-    return st->sums != NULL && st->parts != NULL;
+    return st->sums != NULL && st->parts != NULL
+               ? UM_OK
+               : um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
 }
 
 um_status um_exact_state_start(void *user, void **state)
@@ -84,18 +92,18 @@ um_status um_exact_state_start(void *user, void **state)
     UM_TRY(um_buffer_alloc(s->ctx, sums_size(run), sizeof(float), "W'X of a worker", &st->b32));
     UM_TRY(um_buffer_alloc(s->ctx, k * s->ld, sizeof(double), "W'X of a worker", &st->b64));
     st->g = calloc(k * k, sizeof *st->g);
-    st->a = calloc(UM_TILE_BATCH * k * UM_GROUP_ROWS, sizeof *st->a);
+    st->a = calloc(run->room * k * UM_GROUP_ROWS, sizeof *st->a);
     st->panel_a = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_a);
     st->panel_w = calloc(k * UM_GROUP_ROWS, sizeof *st->panel_w);
-    st->w = calloc(k * UM_GROUP_ROWS, sizeof *st->w);
+    st->w = calloc(run->room * k * UM_GROUP_ROWS, sizeof *st->w);
     st->pairs = calloc(k * UM_GROUP_ROWS, sizeof *st->pairs);
     st->step = calloc(k, sizeof *st->step);
     st->scratch = aligned_alloc(64, k * UM_GROUP_ROWS * UM_KERNEL_PACK * sizeof *st->scratch);
     if (st->g == NULL || st->a == NULL || st->panel_a == NULL || st->panel_w == NULL ||
-        st->w == NULL || st->pairs == NULL || st->step == NULL || st->scratch == NULL ||
-        !start_tiles(run, st)) {
+        st->w == NULL || st->pairs == NULL || st->step == NULL || st->scratch == NULL) {
         return um_fail(s->ctx, UM_ERROR_MEMORY, "no memory for a worker");
     }
+    UM_TRY(start_tiles(run, st));
     UM_TRY(start_companion(&run->pass->before, &st->before));
     return start_companion(&run->pass->after, &st->after);
 }

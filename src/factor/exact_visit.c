@@ -135,8 +135,13 @@ static um_status visit(void *user, void *state, const um_tile *tile)
     memcpy(p->position, tile->position, tile->rows * sizeof *p->position);
     p->tile = *tile;
     p->tile.position = p->position;
+    if (tile->sparse != NULL) {
+        p->sparse = *tile->sparse;
+        p->tile.sparse = &p->sparse;
+    }
     bool last = st->groups + (int)st->waiting == flush_groups(st);
-    return last || st->waiting == run->batch ? work(run, st) : UM_OK;
+    size_t most = st->sparse ? UM_SPARSE_BATCH : run->batch;
+    return last || st->waiting == most ? work(run, st) : UM_OK;
 }
 
 static um_status merge(void *user, void *state)

@@ -32,6 +32,12 @@ size_t um_tile_sums(size_t k, int planes)
     return UM_TILE_BATCH * 2 * UM_TILE_ROWS * um_tile_columns(k, planes) * UM_TILE_SIDE;
 }
 
+size_t um_tile_room(um_dtype dtype, size_t m)
+{
+    size_t whole = (m + UM_TILE_PIXELS - 1) / UM_TILE_PIXELS * UM_TILE_PIXELS + UM_TILE_PIXELS;
+    return dtype == UM_U16 ? UM_TILE_PIXELS + 2 * UM_TILE_ROWS * whole : 0;
+}
+
 void um_tile_put(int8_t *h, size_t k, int planes, size_t c, size_t j, int32_t value)
 {
     size_t block = j / UM_TILE_PIXELS * um_tile_columns(k, planes);

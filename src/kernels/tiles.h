@@ -25,6 +25,7 @@ typedef struct um_tile_batch {
     size_t count;
     const void *x[UM_TILE_BATCH];
     size_t rows[UM_TILE_BATCH];
+    uint8_t *room; /* um_tile_room() bytes a group, 64-byte aligned: of words, from project to accumulate */
 } um_tile_batch;
 
 typedef struct um_tile_kernels {
@@ -32,7 +33,7 @@ typedef struct um_tile_kernels {
      * scratch, um_tile_sums() numbers, 64-byte aligned. */
     void (*project[UM_DTYPE_COUNT])(const um_tile_batch *x, size_t m, const int8_t *h, size_t k, int planes,
                                     int32_t *sums, double *a);
-    /* b += w'X, b packed as in kernels.h. w: um_tile_split() of each group, um_tile_w_size(k) numbers apart. Of the
+    /* After project of the same batch and room. b += w'X, b packed as in kernels.h. w: um_tile_split() of each group, um_tile_w_size(k) numbers apart. Of the
      * parts the first `parts` are taken. */
     void (*accumulate[UM_DTYPE_COUNT])(const um_tile_batch *x, size_t m, const uint16_t *w, size_t k, int parts,
                                        float *b);
@@ -46,6 +47,7 @@ const um_tile_kernels *um_tile_kernels_get(um_isa isa);
 size_t um_tile_columns(size_t k, int planes);            /* tiles side by side */
 size_t um_tile_h_size(size_t m, size_t k, int planes);   /* bytes */
 size_t um_tile_sums(size_t k, int planes);
+size_t um_tile_room(um_dtype dtype, size_t m); /* of a group; 0 of u8 */
 /* Puts pixel j of component c, of magnitude below 2^(8 planes - 1) - 2^(8 planes - 9), into h (all 0 before). */
 void um_tile_put(int8_t *h, size_t k, int planes, size_t c, size_t j, int32_t value);
 /* The least power of two in whose multiples 4 planes hold numbers up to `largest`; 1 for 0. */

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 /* More rows than are summed in f32, the last group not full. */
-enum { N = 2150, M = 50, K = 3, SEGMENT = 2048 };
+enum { N = 2150, M = 50, K = 6, SEGMENT = 2048 };
 
 typedef struct scan {
     uint16_t x[N][M];

@@ -22,6 +22,7 @@ typedef struct problem {
     float *w[UM_TILE_BATCH];      /* rows x k */
     int8_t *tiles;
     uint16_t *parts;
+    uint8_t *room; /* of groups that go alone */
 } problem;
 
 static uint64_t counter;
@@ -71,6 +72,9 @@ static problem make(um_dtype dtype, kind what, const size_t *rows, size_t count,
             um_tile_put(p.tiles, k, planes, c, j, p.h[c * m + j]);
         }
     }
+    size_t room = (count * um_tile_room(dtype, m) / 64 + 1) * 64;
+    p.batch.room = aligned_alloc(64, room);
+    p.room = aligned_alloc(64, room);
     p.parts = aligned_alloc(64, count * um_tile_w_size(k) * sizeof *p.parts);
     for (size_t g = 0; g < count; g++) {
         um_tile_split(p.w[g], rows[g], k, p.parts + g * um_tile_w_size(k));
@@ -88,6 +92,8 @@ static void drop(problem *p)
     free(p->h);
     free(p->tiles);
     free(p->parts);
+    free(p->batch.room);
+    free(p->room);
 }
 
 static void check_project(const um_tile_kernels *kernels, const problem *p)
@@ -98,7 +104,7 @@ static void check_project(const um_tile_kernels *kernels, const problem *p)
     int32_t *sums = aligned_alloc(64, um_tile_sums(p->k, p->planes) * sizeof *sums);
     kernels->project[p->dtype](&p->batch, p->m, p->tiles, p->k, p->planes, sums, a);
     for (size_t g = 0; g < p->batch.count; g++) {
-        const um_tile_batch one = {1, {p->batch.x[g]}, {p->batch.rows[g]}};
+        const um_tile_batch one = {1, {p->batch.x[g]}, {p->batch.rows[g]}, p->room};
         kernels->project[p->dtype](&one, p->m, p->tiles, p->k, p->planes, sums, alone);
         assert_memory_equal(alone, a + g * group, p->batch.rows[g] * p->k * sizeof *a);
         for (size_t r = 0; r < p->batch.rows[g]; r++) {
@@ -138,9 +144,13 @@ static void check_accumulate(const um_tile_kernels *kernels, const problem *p)
     size_t size = p->k * p->ld;
     float *b = ones(size);
     float *one_by_one = ones(size);
+    double *a = malloc(p->batch.count * UM_TILE_ROWS * p->k * sizeof *a);
+    int32_t *sums = aligned_alloc(64, um_tile_sums(p->k, p->planes) * sizeof *sums);
+    kernels->project[p->dtype](&p->batch, p->m, p->tiles, p->k, p->planes, sums, a);
     kernels->accumulate[p->dtype](&p->batch, p->m, p->parts, p->k, UM_TILE_PARTS, b);
     for (size_t g = 0; g < p->batch.count; g++) {
-        const um_tile_batch one = {1, {p->batch.x[g]}, {p->batch.rows[g]}};
+        const um_tile_batch one = {1, {p->batch.x[g]}, {p->batch.rows[g]}, p->room};
+        kernels->project[p->dtype](&one, p->m, p->tiles, p->k, p->planes, sums, a);
         kernels->accumulate[p->dtype](&one, p->m, p->parts + g * um_tile_w_size(p->k), p->k, UM_TILE_PARTS,
                                       one_by_one);
     }
@@ -161,6 +171,8 @@ static void check_accumulate(const um_tile_kernels *kernels, const problem *p)
     }
     free(b);
     free(one_by_one);
+    free(a);
+    free(sums);
 }
 
 static const um_tile_kernels *kernels_of_this_machine(void)
