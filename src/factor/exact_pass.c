@@ -47,6 +47,7 @@ um_status um_exact_run_begin(um_exact_pass *pass, bool sparse, um_exact_run **ou
     run->pass = pass;
     run->sparse = sparse;
     run->batch = 1;
+    run->room = sparse ? UM_SPARSE_BATCH : UM_TILE_BATCH;
     run->stride = um_kernel_sparse_stride(k);
     um_status status = um_exact_make_factors(run);
     if (status != UM_OK) {
@@ -80,7 +81,9 @@ um_status um_exact_pass_run(um_exact_pass *pass, const char *stage)
     um_exact_run *run = NULL;
     bool sparse = false;
     if (pass->walk == NULL && takes_sparse(&pass->before) && takes_sparse(&pass->after)) {
-        UM_TRY(um_matrix_decide_sparse(pass->scaled->matrix, &sparse));
+        /* Errors of all values cost so much more than those of stored ones that they decide. */
+        size_t k = pass->after.visitor != NULL ? 0 : pass->k;
+        UM_TRY(um_matrix_decide_sparse(pass->scaled->matrix, k, &sparse));
     }
     UM_TRY(um_exact_run_begin(pass, sparse, &run));
     um_visitor visitor = um_exact_visitor;

@@ -186,7 +186,7 @@ um_status um_residual_create(const um_scaled *s, const um_nmf_state *state, um_r
         run->v2[j] = s->v[j] * s->v[j];
     }
     bool sparse = false;
-    UM_TRY(um_matrix_decide_sparse(s->matrix, &sparse));
+    UM_TRY(um_matrix_decide_sparse(s->matrix, 0, &sparse));
     if (sparse) {
         run->stride = um_kernel_sparse_stride(state->k);
         UM_TRY(um_buffer_alloc(s->ctx, s->m * run->stride, sizeof(float), "components", &run->ht));

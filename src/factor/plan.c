@@ -62,7 +62,7 @@ um_status um_require_k(const um_matrix *matrix, int64_t k, int64_t most)
 /* Numbers of components beside each other for sparse rows. */
 static size_t transposed(const sizes *z, size_t k)
 {
-    return um_matrix_is_sparse(z->matrix) ? z->m * um_kernel_sparse_stride(k) : 0;
+    return um_matrix_is_sparse(z->matrix, 0) ? z->m * um_kernel_sparse_stride(k) : 0;
 }
 
 /* Workers beyond the first are done without when the budget is small: one is what cannot be spared. */
@@ -70,18 +70,22 @@ static size_t any_pass(const sizes *z, size_t k, bool sparse)
 {
     size_t side = sparse ? transposed(z, k) : 0;
     size_t worker = most(k * z->ld, side) * sizeof(float) + k * z->ld * sizeof(double);
+    um_isa isa = um_context_isa(um_matrix_get_context(z->matrix));
+    if (um_tile_kernels_get(isa) != NULL) {
+        worker += um_tile_room(um_matrix_get_info(z->matrix)->dtype, z->m);
+    }
     return z->workers * worker + z->tiles + ((k + 1) * z->ld + side) * sizeof(float);
 }
 
 static size_t exact_pass(const sizes *z, size_t k)
 {
-    return any_pass(z, k, um_matrix_is_sparse(z->matrix));
+    return any_pass(z, k, um_matrix_is_sparse(z->matrix, k));
 }
 
 /* The same once patterns are in memory: those that found no room are read. */
 static size_t later_pass(const sizes *z, size_t k)
 {
-    return exact_pass(z, k) - (z->all_kept ? z->tiles : 0);
+    return any_pass(z, k, true) - (z->all_kept ? z->tiles : 0);
 }
 
 /* Sums and the two vectors of weights, held throughout. */

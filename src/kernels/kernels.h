@@ -79,6 +79,10 @@ typedef struct um_kernels {
 
 double um_kernel_burn_flops(um_isa isa);
 
+/* Share of entries that are not zero below which a pass over sparse rows with k components is faster than over all values of
+ * u8 or u16: from what either takes, measured on one machine (docs/performance/notes.md). */
+double um_kernel_sparse_share(um_isa isa, um_dtype dtype, size_t k);
+
 const um_kernels *um_kernels_get(um_isa isa);
 size_t um_kernel_stride(size_t m);
 size_t um_kernel_sparse_stride(size_t k);

@@ -39,10 +39,10 @@ size_t um_prep_scratch_size(const um_prep *prep);
 um_status um_prep_apply(const um_prep *prep, um_rect out, const void *raw, void *scratch,
                         void *dst);
 
-/* Whether passes hand visitors that take them sparse rows; looks at some patterns, once. */
-UM_CHECK um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse);
+/* Whether a pass with k components is faster over sparse rows (0: over what is kept); looks at some patterns, once. */
+UM_CHECK um_status um_matrix_decide_sparse(um_matrix *matrix, size_t k, bool *sparse);
 /* The same as far as it has been decided: false before. */
-bool um_matrix_is_sparse(const um_matrix *matrix);
+bool um_matrix_is_sparse(const um_matrix *matrix, size_t k);
 
 /* The prepared patterns of a rectangle of positions, excluded ones too, in the matrix's dtype: for a few, at once. */
 UM_CHECK um_status um_matrix_read_rect(um_matrix *matrix, um_rect rect, void *dst);

@@ -1,12 +1,13 @@
 /* A look at a few patterns, which decides how patterns are handed out and tells what they will take in
  * memory. It follows from the file, the recipe and the seed only. */
+#include "kernels.h"
 #include "matrix_internal.h"
 
 #include <stdlib.h>
 
 enum { PROBE_POSITIONS = 512, PROBE_SHARE = 16 };
 
-/* Of the entries: below it the sparse kernels are faster. */
+/* Of the entries: below it patterns are kept as sparse rows, which some passes then take. */
 static const double SPARSE_DENSITY = 0.08;
 
 typedef struct probe_run {
@@ -78,19 +79,20 @@ um_status um_matrix_probe(um_matrix *m)
     return UM_OK;
 }
 
-um_status um_matrix_decide_sparse(um_matrix *matrix, bool *sparse)
+um_status um_matrix_decide_sparse(um_matrix *matrix, size_t k, bool *sparse)
 {
     *sparse = false;
     if (matrix->info.dtype == UM_U8 || matrix->info.dtype == UM_U16) {
         UM_TRY(um_matrix_probe(matrix));
-        *sparse = matrix->sparse;
+        *sparse = um_matrix_is_sparse(matrix, k);
     }
     return UM_OK;
 }
 
-bool um_matrix_is_sparse(const um_matrix *matrix)
+bool um_matrix_is_sparse(const um_matrix *m, size_t k)
 {
-    return matrix->sparse;
+    double most = k > 0 ? um_kernel_sparse_share(um_context_isa(m->ctx), m->info.dtype, k) : 1;
+    return m->sparse && (double)m->facts.nonzero <= most * (double)m->facts.values;
 }
 
 um_status um_matrix_density(um_matrix *matrix, double *density)
