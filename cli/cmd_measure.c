@@ -112,7 +112,8 @@ static um_status run(cli *c)
 {
     um_measure *m = NULL;
     json_t *files = json_array();
-    um_status status = check_outputs(c);
+    um_status status = c->operands > 0 ? check_outputs(c)
+                                       : cli_fail(c, UM_ERROR_ARGUMENT, "name at least one result of unmix segment");
     status = status == UM_OK ? measure_job_make(c, c->operand, c->operands, &m) : status;
     for (int i = 0; status == UM_OK && i < cli_count(c, "output"); i++) {
         const char *path = cli_text_at(c, "output", i);
@@ -143,7 +144,7 @@ const cli_command cli_command_measure = {
     .examples = "unmix measure segmented.hspy # tables\n"
                 "unmix measure 0h=a.hspy 12h=b.hspy 12h=c.hspy --thickness 80 -o measured # CSV, JSON and a page\n",
     .options = options,
-    .least_operands = 1,
+    .least_operands = 0, /* a run in which nothing was segmented parses these options as well */
     .most_operands = -1,
     .run = run,
 };

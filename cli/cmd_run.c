@@ -98,8 +98,12 @@ static um_status run_joint(runner *r)
     char *like = cli_format("%s/classes.hspy", p->folder);
     if (status == UM_OK && p->step[PLAN_SEGMENT].wanted && !read) {
         status = like != NULL ? run_classes(r, &f, like) : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
+        for (int i = 0; status == UM_ERROR_VALUE && i < p->file_count; i++) {
+            status = run_go_without(r, i) == UM_OK && i + 1 < p->file_count ? UM_ERROR_VALUE : UM_OK;
+        }
     }
-    for (int i = 0; i < p->file_count && status == UM_OK && p->step[PLAN_SEGMENT].wanted; i++) {
+    bool parted = json_object_size(r->unparted) == 0;
+    for (int i = 0; i < p->file_count && status == UM_OK && parted && p->step[PLAN_SEGMENT].wanted; i++) {
         char *own = each_result(r, &f, i);
         status = own == NULL ? cli_fail(r->c, UM_ERROR_MEMORY, "no memory")
                  : read      ? run_particles(r, i, p->files[i], NULL, NULL)
@@ -206,7 +210,8 @@ static um_status check_files(runner *r)
 static um_status run_plan(cli *c)
 {
     runner r = {.c = c, .scans = json_array(), .study = json_object(), .stages = json_array(), .digests = json_object(),
-                .due = json_object(), .only_plan = cli_given(c, "plan")};
+                .due = json_object(), .unparted = json_object(),
+                .only_plan = cli_given(c, "plan")};
     um_status status = plan_read(c, c->operand[0], &r.plan);
     status = status == UM_OK ? check_files(&r) : status;
     status = status == UM_OK ? name_scans(&r) : status;
@@ -226,6 +231,7 @@ static um_status run_plan(cli *c)
     json_decref(r.stages);
     json_decref(r.digests);
     json_decref(r.due);
+    json_decref(r.unparted);
     return status;
 }
 

@@ -158,7 +158,7 @@ um_status measure_job_make(cli *c, const char *const *operands, int count, um_me
     for (int i = 0; i < count && status == UM_OK; i++) {
         status = add_model(c, operands[i], m);
     }
-    status = status == UM_OK ? set_heights(c, m) : status;
+    status = status == UM_OK && count > 0 ? set_heights(c, m) : status;
     status = status == UM_OK ? um_measure_finish(m) : status;
     if (status != UM_OK) {
         um_measure_free(m);

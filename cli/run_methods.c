@@ -69,6 +69,37 @@ static void limits_of_fit(json_t *list, const json_t *fit)
     }
 }
 
+static void limits_of_scans(json_t *list, const runner *r)
+{
+    const char *file = NULL;
+    json_t *why = NULL;
+    json_object_foreach(r->unparted, file, why) {
+        limit(list, "%s has no particles: %s", file, json_string_value(why));
+    }
+}
+
+/* Few particles and such as are larger than the field, a line each. */
+static void limits_of_rows(json_t *list, const um_measure *m)
+{
+    int64_t few = 0;
+    int64_t held = 0;
+    int64_t crossing = 0;
+    for (int64_t i = 0; i < m->condition_rows; i++) {
+        const um_measure_row *row = &m->condition_row[i];
+        held += row->particles > 0;
+        few += row->particles > 0 && row->counted > 0 && row->counted < FEW;
+        crossing += row->particles > 0 && row->counted <= 0;
+    }
+    if (few > 0) {
+        limit(list, "%lld of %lld numbers stand on fewer than %d particles: read their intervals, which are wide.", (long long)few,
+              (long long)held, (int)FEW);
+    }
+    if (crossing > 0) {
+        limit(list, "%lld of %lld have only particles that reach from border to border (as a matrix does): no number follows.",
+              (long long)crossing, (long long)held);
+    }
+}
+
 static void limits_of_particles(json_t *list, const um_measure *m)
 {
     int unnamed = 0;
@@ -95,17 +126,7 @@ static void limits_of_particles(json_t *list, const um_measure *m)
                     "thickness for all positions.",
               thin, (int)m->scans);
     }
-    for (int64_t i = 0; i < m->condition_rows; i++) {
-        const um_measure_row *row = &m->condition_row[i];
-        if (row->particles > 0 && row->counted <= 0) {
-            limit(list, "%s, %s: its particles reach from border to border; their number says nothing about the specimen.",
-                  m->condition[row->condition], m->phase[row->phase].name);
-        } else if (row->particles > 0 && row->counted < FEW) {
-            limit(list, "%s, %s: %lld particle%s only; counting leaves %.2g to %.2g per \u00b5m\u00b2 open.", m->condition[row->condition],
-                  m->phase[row->phase].name, (long long)row->particles, row->particles == 1 ? "" : "s", row->per_um2.low,
-                  row->per_um2.high);
-        }
-    }
+    limits_of_rows(list, m);
 }
 
 json_t *run_limits(const runner *r, const um_measure *m, const json_t *fit)
@@ -115,6 +136,7 @@ json_t *run_limits(const runner *r, const um_measure *m, const json_t *fit)
     if (fit == NULL && r->plan.step[PLAN_NMF].wanted) {
         limit(list, "Every scan was factorised by itself: classes without a name are alike by number only.");
     }
+    limits_of_scans(list, r);
     limits_of_particles(list, m);
     if (m->particles > 0) {
         limit(list, "No interval holds what the segmentation missed, joined or split: unmix verify --spotcheck draws particles to be "
@@ -128,6 +150,10 @@ json_t *run_limits(const runner *r, const um_measure *m, const json_t *fit)
 static void write_scans(FILE *out, const runner *r, const um_measure *m)
 {
     int64_t positions = 0;
+    if (m->scans == 0) {
+        fprintf(out, "%d scan%s analysed with unmix %s.", r->plan.file_count, r->plan.file_count == 1 ? " was" : "s were", um_version());
+        return;
+    }
     for (int32_t i = 0; i < m->scans; i++) {
         positions += m->scan[i].positions;
     }
@@ -230,8 +256,10 @@ char *run_methods_text(const runner *r, const um_measure *m, const json_t *fit)
     }
     write_scans(out, r, m);
     write_fit(out, r, fit);
-    write_phases(out, r, m);
-    write_numbers(out, m);
+    if (m->scans > 0) {
+        write_phases(out, r, m);
+        write_numbers(out, m);
+    }
     return fclose(out) == 0 ? all : NULL;
 }
 

@@ -45,6 +45,9 @@ static um_status make_parts(runner *r, int i, const parts *names)
         s.words[3] = names->like;
     }
     um_status status = runner_stage(r, &s, runner_object(r, i), "segment");
+    if (status == UM_ERROR_VALUE) {
+        return run_go_without(r, i);
+    }
     if (status == UM_OK && p->step[PLAN_IDENTIFY].wanted) {
         const char *segmented = names->segmented;
         const char *const after[] = {names->segment_id, NULL};
@@ -54,6 +57,15 @@ static um_status make_parts(runner *r, int i, const parts *names)
         status = runner_stage(r, &named, runner_object(r, i), "identify");
     }
     return status;
+}
+
+/* That there is nothing to segment is an answer: the report gives it. */
+um_status run_go_without(runner *r, int i)
+{
+    char *why = r->c->message[0] != '\0' ? r->c->message : (char *)um_context_message(r->c->ctx);
+    cli_warn(r->c, "%s: %s", r->plan.files[i], why);
+    json_object_set_new(r->unparted, r->plan.files[i], cli_json_text(why));
+    return UM_OK;
 }
 
 um_status run_particles(runner *r, int i, const char *input, const char *like, const char *after)
@@ -74,6 +86,7 @@ um_status run_particles(runner *r, int i, const char *input, const char *like, c
 
 typedef struct measuring {
     char **operand, **made; /* "CONDITION=MODEL" and the stage that made it, of each scan; made is ended by NULL */
+    int count;
     char *folder, *report;
 } measuring;
 
@@ -88,9 +101,12 @@ static bool name_measuring(const runner *r, measuring *m)
     m->report = cli_format("%s/report.html", p->folder);
     bool fine = m->operand != NULL && m->made != NULL && m->folder != NULL && m->report != NULL;
     for (int i = 0; fine && i < p->file_count; i++) {
-        m->operand[i] = cli_format("%s=%s/%s.hspy", p->condition[i] != NULL ? p->condition[i] : "all", r->folder[i], file);
-        m->made[i] = cli_format("%s %s", last, runner_name(r, i));
-        fine = m->operand[i] != NULL && m->made[i] != NULL;
+        if (json_object_get(r->unparted, p->files[i]) == NULL) {
+            int n = m->count++;
+            m->operand[n] = cli_format("%s=%s/%s.hspy", p->condition[i] != NULL ? p->condition[i] : "all", r->folder[i], file);
+            m->made[n] = cli_format("%s %s", last, runner_name(r, i));
+            fine = m->operand[n] != NULL && m->made[n] != NULL;
+        }
     }
     return fine;
 }
@@ -112,18 +128,20 @@ um_status run_measures(runner *r)
     const plan *p = &r->plan;
     measuring m = {0};
     um_status status = name_measuring(r, &m) ? UM_OK : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
-    if (status == UM_OK) {
+    if (status == UM_OK && m.count > 0) {
         const stage s = {.id = "measure", .step = &p->step[PLAN_MEASURE], .operands = (const char *const *)m.operand,
-                         .operand_count = p->file_count, .after = (const char *const *)m.made,
+                         .operand_count = m.count, .after = (const char *const *)m.made,
                          .words = {"-o", m.folder, p->title != NULL ? "--title" : NULL, p->title}};
         status = runner_stage(r, &s, r->study, "measure");
     }
     if (status == UM_OK) {
-        const char *const after[] = {"measure", NULL};
+        char *none = runner_id(r, "segment", 0);
+        const char *const after[] = {m.count > 0 ? "measure" : p->joint ? "classes" : none, NULL};
         const stage s = {.id = "report", .step = &p->step[PLAN_MEASURE], .operands = (const char *const *)m.operand,
-                         .operand_count = p->file_count, .after = after, .outputs = {m.report}, .work = run_report_write,
+                         .operand_count = m.count, .after = after, .outputs = {m.report}, .work = run_report_write,
                          .words = {p->title != NULL ? "--title" : NULL, p->title}};
-        status = runner_stage(r, &s, r->study, "report");
+        status = none != NULL ? runner_stage(r, &s, r->study, "report") : cli_fail(r->c, UM_ERROR_MEMORY, "no memory");
+        free(none);
     }
     json_object_set_new(r->study, "page", cli_json_text(m.report != NULL ? m.report : ""));
     clear_measuring(r, &m);

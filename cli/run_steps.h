@@ -28,6 +28,8 @@ bool run_by_dark_fields(const plan *p);
 UM_CHECK um_status run_classes(runner *r, const fit *f, const char *path);
 /* Particles of scan i and their names, from `input` that stage `after` made (NULL: a scan); `like`: the model of classes, or NULL. */
 UM_CHECK um_status run_particles(runner *r, int i, const char *input, const char *like, const char *after);
+/* Takes the last failure as the answer that scan i has nothing to segment. */
+UM_CHECK um_status run_go_without(runner *r, int i);
 /* Tables and the report. */
 UM_CHECK um_status run_measures(runner *r);
 

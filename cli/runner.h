@@ -15,6 +15,7 @@ typedef struct runner {
     json_t *stages;   /* array: {id, state, why} in their order */
     json_t *digests;  /* by path of a scan */
     json_t *due;      /* set of ids that are not kept */
+    json_t *unparted; /* by file: why its particles could not be found */
     char **folder;    /* of each scan */
 } runner;
 

@@ -187,10 +187,12 @@ static um_status put_model(um_html *html, const um_series_page *page)
 static um_status compose(um_html *html, const um_measure *m, const um_series_page *page)
 {
     put_head(html, m, page);
-    put_tables(html, m);
-    um_section_evolution(html, m);
-    UM_TRY(um_section_phase_maps(html, m));
-    um_section_sizes(html, m);
+    if (m->scans > 0) {
+        put_tables(html, m);
+        um_section_evolution(html, m);
+        UM_TRY(um_section_phase_maps(html, m));
+        um_section_sizes(html, m);
+    }
     UM_TRY(put_model(html, page));
     put_methods(html, page);
     put_end(html, page);

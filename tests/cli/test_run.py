@@ -176,3 +176,39 @@ def test_a_wrong_series_is_told_before_any_work(unmix, scans, tmp_path, old, new
 def test_plan_or_example(unmix, tmp_path):
     assert "PLAN.ini" in unmix.fails("run", status=2)
     assert "PLAN.ini" in unmix.fails("run", tmp_path / "x.ini", "--example", tmp_path / "y", status=2)
+
+
+def test_a_series_ends_with_numbers_and_a_page(unmix, scans, tmp_path):
+    """Two crystals of spots in a few places each: classes, particles, tables, one report."""
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[:24, :24]
+    patterns = np.full((3, 24, 24), 0.4)
+    patterns[0] += 60 * np.exp(-((y - 12) ** 2 + (x - 12) ** 2) / 2)
+    for state, spots in ((1, [(5, 8), (19, 16), (8, 19), (16, 5)]), (2, [(4, 14), (20, 10), (10, 4), (14, 20)])):
+        for cy, cx in spots:
+            patterns[state] += 25 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 2)
+    for i in range(2):
+        state = np.zeros((20, 22), int)
+        state[3:8, 4:9], state[11:16, 3:8], state[6:12, 14:19] = 1, 2, 1 + i
+        np.save(tmp_path / f"scan_{i}.npy", rng.poisson(patterns[state]).astype("u2"))
+    text = SERIES.replace("[segment]\nrun = no\n", "[nmf]\nk = 3\n[segment]\nleast-size = 4\n[identify]\nrun = no\n")
+    made = unmix("run", write(tmp_path / "plan.ini", tmp_path, text.replace("[choose]\nk = 2..4\n", "")))
+    out = tmp_path / "plan"
+    assert {"classes", "segment scan_0", "segment scan_1", "measure", "report"} <= set(states(made))
+    for name in ("report.html", "measured/particles.csv", "measured/conditions.csv", "measured/scans.csv", "measured/measure.json",
+                 "scan_0/segmented.hspy"):
+        assert (out / name).is_file(), name
+    assert [c["condition"] for c in made["study"]["measure"]["conditions"]] == ["as quenched", "12 h"]
+    assert len(made["study"]["measure"]["phases"]) >= 2
+    page = (out / "report.html").read_text()
+    assert "Methods, for a paper" in page and "least-size = 4" in page and "Two conditions" in page
+    assert any("step in nm" in line for line in made["study"]["report"]["limits"])
+    assert {state for state, _ in states(unmix("run", tmp_path / "plan.ini")).values()} == {"kept"}
+
+
+def test_nothing_to_segment_is_an_answer(unmix, tmp_path):
+    np.save(tmp_path / "scan_0.npy", np.random.default_rng(1).poisson(5, (8, 9, 12, 12)).astype("u2"))
+    plan = write(tmp_path / "plan.ini", tmp_path, PLAN.replace("[svd]\nk = 4", "[measure]\nrun = yes").replace("k = 3", "k = 1"))
+    made = unmix("run", plan, "--quiet")
+    assert any("has no particles" in line for line in made["study"]["report"]["limits"])
+    assert "What limits this result" in (tmp_path / "plan" / "report.html").read_text()
