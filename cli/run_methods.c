@@ -60,8 +60,8 @@ static void limits_of_fit(json_t *list, const json_t *fit)
         }
     }
     if (faults > 0) {
-        limit(list, "%d component%s under suspicion of being no phase of its own: see the evidence below.", faults,
-              faults == 1 ? " is" : "s are");
+        limit(list, "%d suspicion%s that a component is no phase of its own: see the evidence below.", faults,
+              faults == 1 ? "" : "s");
     }
     const json_t *verdict = json_object_get(json_object_get(fit, "verify"), "fit");
     if (json_is_true(json_object_get(verdict, "unmodelled"))) {
