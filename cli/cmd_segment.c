@@ -8,6 +8,8 @@
 static const cli_option options[] = {
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
      .help = "The segmented result: .hspy or .npz."},
+    {.name = "route", .kind = CLI_CHOICE, .value = "auto|nmf|vdf", .preset = "auto",
+     .help = "From components, or from virtual dark fields of a scan; auto = by what IN is."},
     {.name = "like", .kind = CLI_FILE, .value = "MODEL",
      .help = "Take classes and levels from this segmented result: for several scans of one joint fit."},
     {.name = "alike", .kind = CLI_REAL, .value = "R", .preset = "0.75", .least = 0.01, .most = 1.5,
@@ -30,6 +32,14 @@ static const cli_option options[] = {
      .help = "Smaller particles are dropped, in scan positions."},
     {.name = "least-contrast", .kind = CLI_REAL, .value = "F", .preset = "0.15", .least = 0, .most = 1,
      .help = "Particles fainter than this part of the strongest of their class are dropped."},
+    {.name = "overlap", .kind = CLI_REAL, .value = "F", .preset = "0.5", .least = 0.01, .most = 1,
+     .help = "vdf: parts of dark fields are one crystal when they share this part of their positions."},
+    {.name = "least-vectors", .kind = CLI_INTEGER, .value = "N", .preset = "1", .least = 1, .most = 1000,
+     .help = "vdf: reflections that have to show a crystal."},
+    {.name = "cover", .kind = CLI_REAL, .value = "F", .preset = "0.4", .least = 0.01, .most = 1,
+     .help = "vdf: a position is in a crystal when this part of its reflections show it."},
+    {.name = "same-vectors", .kind = CLI_REAL, .value = "F", .preset = "0.5", .least = 0.01, .most = 1,
+     .help = "vdf: crystals that share this part of their reflections are one class."},
     {.name = "beam", .kind = CLI_TEXT, .value = "cy,cx[,r]",
      .help = "The direct beam in px of the patterns; default: found."},
     {.name = "report", .kind = CLI_FILE, .value = "FILE.html",
@@ -41,6 +51,7 @@ static const cli_option options[] = {
 
 typedef struct segment_job {
     cli *c;
+    cli_scan scan;
     um_model *model, *like, *out;
     char *report;
     json_t *files;
@@ -78,6 +89,10 @@ static um_segment_options choose(const segment_job *job)
     o.neck = cli_real(c, "neck");
     o.least_size = cli_integer(c, "least-size");
     o.least_contrast = cli_real(c, "least-contrast");
+    o.overlap = cli_real(c, "overlap");
+    o.least_vectors = cli_integer(c, "least-vectors");
+    o.cover = cli_real(c, "cover");
+    o.same_vectors = cli_real(c, "same-vectors");
     o.like = job->like;
     return o;
 }
@@ -166,18 +181,48 @@ static um_status save(segment_job *job)
     return status;
 }
 
+enum { ROUTE_AUTO, ROUTE_NMF, ROUTE_VDF };
+
+/* A .hspy file may be a result or a scan: it is a result when it holds a decomposition. */
+static um_status load(segment_job *job)
+{
+    cli *c = job->c;
+    const char *path = c->operand[0];
+    int route = cli_choice(c, "route");
+    bool may_be_result = cli_has_suffix(path, ".npz") || cli_has_suffix(path, ".hspy");
+    um_status status = UM_ERROR_FORMAT;
+    if (route == ROUTE_NMF || (route == ROUTE_AUTO && may_be_result)) {
+        status = cli_model_load(c, path, &job->model);
+    }
+    bool is_scan = route == ROUTE_VDF || (route == ROUTE_AUTO && status == UM_ERROR_FORMAT);
+    return is_scan ? cli_scan_prepare(c, path, &job->scan) : status;
+}
+
+static um_status segment(segment_job *job, const um_segment_options *o)
+{
+    cli *c = job->c;
+    if (job->model != NULL) {
+        return um_segment_model(c->ctx, job->model, o, &job->out);
+    }
+    if (o->like != NULL) {
+        return cli_fail(c, UM_ERROR_ARGUMENT, "--like takes classes of components over: it goes with a result, not with a scan");
+    }
+    um_status status = um_segment_scan(c->ctx, job->scan.matrix, o, &job->out);
+    return status == UM_OK ? cli_set_provenance(c, &job->scan, job->out, NULL) : status;
+}
+
 static um_status run(cli *c)
 {
     segment_job job = {.c = c, .files = json_array()};
     um_status status = cli_check_models(c);
     status = status == UM_OK ? cli_choose_report(c, &job.report) : status;
-    status = status == UM_OK ? cli_model_load(c, c->operand[0], &job.model) : status;
+    status = status == UM_OK ? load(&job) : status;
     if (status == UM_OK && cli_given(c, "like")) {
         status = cli_model_load(c, cli_text(c, "like"), &job.like);
     }
     um_segment_options o = choose(&job);
     status = status == UM_OK ? read_beam(c, &o) : status;
-    status = status == UM_OK ? um_segment_model(c->ctx, job.model, &o, &job.out) : status;
+    status = status == UM_OK ? segment(&job, &o) : status;
     status = status == UM_OK ? save(&job) : status;
     if (status == UM_OK && c->json) {
         status = cli_print_json(c, as_json(&job));
@@ -187,6 +232,7 @@ static um_status run(cli *c)
     um_model_free(job.out);
     um_model_free(job.like);
     um_model_free(job.model);
+    cli_scan_close(&job.scan);
     json_decref(job.files);
     free(job.report);
     return status;
@@ -194,20 +240,24 @@ static um_status run(cli *c)
 
 const cli_command cli_command_segment = {
     .name = "segment",
-    .summary = "merge components into crystals and find their particles",
-    .operands = "MODEL -o OUT",
+    .summary = "find crystals and their particles, from components or dark fields",
+    .operands = "IN -o OUT",
     .description =
         "From the components of a factorisation to crystals. Components without reflections (film, background, the beam "
         "alone) are dropped; those whose reflections and maps are alike are merged into one class; the map of each class, in "
         "counts of its reflections, is cut by a threshold and, at necks, by a watershed of distances into particles. Crystals "
         "above one another keep their positions: one position may belong to several.\n\n"
+        "From a scan (route vdf) the places of reflections are found in the largest value of every pixel; the dark-field image of "
+        "each is cut into particles in the same way, and those that lie at the same place are one crystal.\n\n"
         "OUT holds the classes as components (patterns, and counts as loadings) and the arrays `segments` (number of the "
         "particle, per class and position) and `fractions`. The report shows them; unmix score compares them with a truth. "
         "docs/segment.md tells what each step does.",
     .examples = "unmix segment result.hspy -o segments.hspy # with a report\n"
+                "unmix segment scan.hspy -o dark.hspy # by virtual dark fields\n"
                 "unmix segment b.hspy --like segments.hspy -o b_segments.hspy # the same classes in another scan\n",
     .options = options,
     .least_operands = 1,
     .most_operands = 1,
+    .reads = CLI_READS_SCAN,
     .run = run,
 };

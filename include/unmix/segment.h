@@ -13,6 +13,7 @@
 #define UNMIX_SEGMENT_H
 
 #include "unmix/model.h"
+#include "unmix/prep.h"
 #include "unmix/shapes.h"
 
 #ifdef __cplusplus
@@ -35,6 +36,12 @@ typedef struct um_segment_options {
                              two lobes; 0.9. Convex regions are never cut */
     int64_t least_size;   /* positions of a particle; 6 */
     double least_contrast; /* particles are dropped whose mean map is below this part of the strongest of the class; 0.15 */
+    /* From dark fields: */
+    double overlap;       /* parts of dark-field images are of one crystal when they share this part of the positions that
+                             either has; average linkage; 0.5 */
+    int64_t least_vectors; /* reflections that have to show a crystal; 1 */
+    double cover;         /* a position belongs to a crystal when this part of its reflections show it; 0.4 */
+    double same_vectors;  /* crystals are of one class when they share this part of the reflections that either has; 0.5 */
     double beam_y, beam_x, beam_radius_px; /* NaN: found in the mean pattern */
     um_model *like; /* a segmented model of the same patterns whose classes and levels are taken over; or NULL */
 } um_segment_options;
@@ -47,6 +54,14 @@ UM_API um_segment_options um_segment_defaults(void);
  * positions). */
 UM_CHECK UM_API um_status um_segment_model(um_context *ctx, um_model *model, const um_segment_options *options,
                                            um_model **out);
+
+/* The route from a scan by virtual dark fields: places of reflections in the largest value of every pixel, one dark-field image
+ * for each (background from a ring around it), particles of each image, those at the same place put together. Factors are
+ * virtual patterns: Gaussians of sigma 1.5 px at the reflections; loadings the counts in them within the particles. Two reads
+ * of the scan. `like` and what concerns components is not used. UM_ERROR_VALUE when no reflection stands out. Memory: 24 bytes
+ * per position and reflection (400 at most), 1 per position and particle of an image. */
+UM_CHECK UM_API um_status um_segment_scan(um_context *ctx, um_matrix *matrix, const um_segment_options *options,
+                                          um_model **out);
 
 #ifdef __cplusplus
 }

@@ -140,6 +140,7 @@ void um_section_verdict(um_html *html, const um_facts *facts);
 void um_section_summary(um_html *html, const um_facts *facts);
 um_status um_section_overview(um_html *html, const um_facts *facts);
 void um_section_fit(um_html *html, const um_facts *facts);
+um_status um_section_segments(um_html *html, const um_facts *facts);
 um_status um_section_clusters(um_html *html, const um_facts *facts);
 um_status um_section_components(um_html *html, const um_facts *facts);
 void um_section_similarity(um_html *html, const um_facts *facts);

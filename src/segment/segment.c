@@ -9,7 +9,8 @@ um_segment_options um_segment_defaults(void)
 {
     return (um_segment_options){.alike = 0.75, .least_reflections = 0.02, .least_continuity = 0.25, .least_share = 0.005, .smooth_px = 1,
                                 .threshold = UM_THRESHOLD_LI, .close_px = 0, .neck = 0.9, .least_size = 6,
-                                .least_contrast = 0.15, .beam_y = NAN, .beam_x = NAN, .beam_radius_px = NAN};
+                                .least_contrast = 0.15, .overlap = 0.5, .least_vectors = 1, .cover = 0.4,
+                                .same_vectors = 0.5, .beam_y = NAN, .beam_x = NAN, .beam_radius_px = NAN};
 }
 
 typedef struct result {
@@ -289,10 +290,11 @@ static void take_beam(um_segment_options *o)
     json_decref(provenance);
 }
 
-static um_status check_options(um_context *ctx, const um_segment_options *o)
+um_status um_segment_check(um_context *ctx, const um_segment_options *o)
 {
     bool good = o->alike > 0 && o->alike <= 1.5 && o->least_reflections >= 0 && o->least_continuity <= 1 && o->least_share >= 0 && o->smooth_px >= 0 &&
-                o->smooth_px < 1000 && o->close_px >= 0 && o->neck >= 0 && o->least_size >= 1 && o->least_contrast >= 0;
+                o->smooth_px < 1000 && o->close_px >= 0 && o->neck >= 0 && o->least_size >= 1 && o->least_contrast >= 0 && o->overlap > 0 && o->overlap <= 1 && o->least_vectors >= 1 && o->cover > 0 &&
+                o->cover <= 1 && o->same_vectors > 0 && o->same_vectors <= 1;
     return good ? UM_OK : um_fail(ctx, UM_ERROR_ARGUMENT, "an option of the segmentation is out of its range");
 }
 
@@ -302,7 +304,7 @@ um_status um_segment_model(um_context *ctx, um_model *model, const um_segment_op
     const um_segment_options *o = &chosen;
     um_parts parts;
     *out = NULL;
-    UM_TRY(check_options(ctx, o));
+    UM_TRY(um_segment_check(ctx, o));
     take_beam(&chosen);
     um_status status = um_parts_make(ctx, model, o, &parts);
     if (status == UM_OK && o->like != NULL) {

@@ -41,6 +41,9 @@ um_status um_parts_classify(um_parts *parts, const um_segment_options *options);
 um_status um_parts_check_like(const um_parts *parts, const um_model *like);
 um_status um_parts_classify_like(um_parts *parts, const um_model *like);
 
+/* Refuses options out of their range. */
+um_status um_segment_check(um_context *ctx, const um_segment_options *options);
+
 /* Particles of one map (ny x nx, not negative). level: NaN = found by the threshold, and told. label gets 0, 1 .. count,
  * largest first. */
 um_status um_find_particles(um_context *ctx, int64_t ny, int64_t nx, const double *map, const uint8_t *mask,

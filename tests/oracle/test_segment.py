@@ -194,3 +194,47 @@ def test_overlapping_cubes_are_found(cubes, unmix):
     out = load(cubes / "out.npz")
     assert (numpy.count_nonzero(out["segments"], axis=0) >= 2).sum() > 100  # overlap is kept
     assert unmix("score", cubes / "nmf.npz", cubes / "truth.npz")["crystals"] is None
+
+
+# ---- from virtual dark fields -----------------------------------------------------------------------------------------
+
+def test_dark_fields_find_the_same_crystals(scan, unmix, tmp_path):
+    done = unmix("segment", scan / "scan.npy", "--least-vectors", 3, "-o", tmp_path / "dark.npz", "--no-report")
+    assert (done["route"], done["k"], done["particles"]) == ("vdf", 3, 5)
+    out = load(tmp_path / "dark.npz")
+    for place in sum(PLACES, []):
+        true = discs(SHAPE, [place]) > 0
+        assert max(numpy.sum(true & f) / numpy.sum(true | f)
+                   for f in ((out["segments"] == i).any(0) for i in range(1, 6))) > 0.7, place
+    assert out["fractions"].sum(0).max() <= 1 + 1e-12 and numpy.all(out["fractions"][out["segments"] == 0] == 0)
+    assert out["factors"].sum(0) == pytest.approx(1, rel=1e-5)
+
+
+def test_dark_fields_lie_on_reflections_and_take_the_background_off(scan, unmix, tmp_path):
+    """Loadings of a class are the counts in discs about its vectors, less those of the ring around each."""
+    unmix("segment", scan / "scan.npy", "--least-vectors", 3, "-o", tmp_path / "dark.npz", "--no-report")
+    out, data = load(tmp_path / "dark.npz"), numpy.load(scan / "scan.npy").reshape(-1, 48 * 48).astype(float)
+    vectors = numpy.array(json.loads(str(out["provenance"]))["segmentation"]["vectors_px"])
+    y, x = numpy.mgrid[:48, :48]
+    largest = data.max(0).reshape(48, 48)
+    net = []
+    for vy, vx in vectors:
+        r = numpy.hypot(y - vy, x - vx).ravel()
+        spot, ring = r < 2, (r >= 2.5) & (r < 4.5)
+        net.append(numpy.maximum(0, data[:, spot].sum(1) - spot.sum() / ring.sum() * data[:, ring].sum(1)))
+        assert largest[int(round(vy)), int(round(vx))] > numpy.median(largest)
+    inside = (out["segments"] > 0).reshape(len(out["segments"]), -1)
+    total = numpy.array(net).sum(0)
+    assert numpy.all(out["loadings"].T[inside] <= numpy.broadcast_to(total, inside.shape)[inside] * (1 + 1e-5))
+    only = inside.sum(0) == 1
+    assert out["loadings"].sum(1)[only].sum() > 0.8 * total[only].sum()
+    assert numpy.all(out["loadings"].T[~inside] == 0)
+
+
+def test_dark_fields_of_nothing_are_refused(unmix, tmp_path):
+    numpy.save(tmp_path / "flat.npy", numpy.random.default_rng(0).poisson(3, (12, 12, 40, 40)).astype("u1"))
+    assert "nothing to segment" in unmix.fails("segment", tmp_path / "flat.npy", "-o", tmp_path / "a.npz")
+    numpy.save(tmp_path / "zero.npy", numpy.zeros((3, 4, 16, 16), "u1"))
+    assert "nothing to segment" in unmix.fails("segment", tmp_path / "zero.npy", "-o", tmp_path / "a.npz")
+    numpy.save(tmp_path / "one.npy", numpy.ones((1, 1, 16, 16), "u1"))
+    assert "nothing to segment" in unmix.fails("segment", tmp_path / "one.npy", "-o", tmp_path / "a.npz")
