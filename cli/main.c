@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,8 @@ static int unknown_command(const char *word)
 
 int main(int argc, char **argv)
 {
+    /* Large buffers go back to the system when they are freed: the peak is then what was planned. */
+    mallopt(M_MMAP_THRESHOLD, 2 << 20);
     hold_standard_streams();
     if (argc < 2) {
         cli_help_overview(stderr);
