@@ -173,6 +173,7 @@ void cli_sentence(const char *text, char *out, size_t size);
 /* "1.2 GB", "3.4 s": for people. */
 const char *cli_bytes_text(double bytes, char text[32]);
 const char *cli_seconds_text(double seconds, char text[32]);
+const char *cli_number(double value, int decimals, char text[24]); /* "-" where it is not known */
 
 /* Opens the file in a child process first when it is HDF5, and fails with a line when that crashes: see
  * rehearse.c. `open_file` opens and closes. */

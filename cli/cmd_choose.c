@@ -95,16 +95,6 @@ static json_t *as_json(cli *c, const cli_scan *scan, const um_choose_result *r)
 
 /* ---- for people ----------------------------------------------------------------------------- */
 
-static const char *number(double value, int digits, char text[24])
-{
-    if (isfinite(value)) {
-        snprintf(text, 24, "%.*f", digits, value);
-    } else {
-        snprintf(text, 24, "-");
-    }
-    return text;
-}
-
 static void say_table(cli *c, const um_choose_result *r)
 {
     char t[9][24];
@@ -115,11 +105,11 @@ static void say_table(cli *c, const um_choose_result *r)
     for (int64_t i = 0; i < r->rows; i++) {
         const um_choose_row *row = &r->row[i];
         cli_say(c, "%3lld%s %7s %7s  %12s %8s  %13s  %7s %7s  %10s", (long long)row->k,
-                row->k == r->recommended ? "*" : " ", number(row->singular_value, 3, t[0]),
-                number(row->binned_value, 3, t[1]), number(row->deviance, 7, t[2]),
-                number(row->error, 7, t[3]), number(row->binned_deviance, 7, t[4]),
-                number(row->median_cosine, 3, t[5]), number(row->worst_cosine, 3, t[6]),
-                number(row->silhouette, 3, t[7]));
+                row->k == r->recommended ? "*" : " ", cli_number(row->singular_value, 3, t[0]),
+                cli_number(row->binned_value, 3, t[1]), cli_number(row->deviance, 7, t[2]),
+                cli_number(row->error, 7, t[3]), cli_number(row->binned_deviance, 7, t[4]),
+                cli_number(row->median_cosine, 3, t[5]), cli_number(row->worst_cosine, 3, t[6]),
+                cli_number(row->silhouette, 3, t[7]));
     }
     cli_say(c, "    (singular values in units of the edge of noise)\n");
 }

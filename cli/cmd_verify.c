@@ -24,6 +24,8 @@ static const cli_option options[] = {
     {.name = "verdicts", .kind = CLI_FILE, .value = "FILE.csv",
      .help = "The list with verdicts (yes, no, or nothing where it was not looked at): tell what part of the particles is "
              "right, with Wilson's 95 % interval, and do nothing else."},
+    {.name = "no-refit", .kind = CLI_SWITCH,
+     .help = "Do not fit again: no halves of the counts, no other starts."},
     {0}};
 
 /* ---- the scan ------------------------------------------------------------------------------- */
@@ -63,6 +65,7 @@ static um_status read_scan(cli *c, um_model *model, um_evidence *evidence)
         }
         status = status == UM_OK ? cli_scan_bind(c, &scan) : status;
         status = status == UM_OK ? um_evidence_read(c->ctx, model, scan.matrix, evidence) : status;
+        status = status == UM_OK && !cli_given(c, "no-refit") ? um_evidence_refit(scan.matrix, model, evidence) : status;
         if (status != UM_OK && status != UM_CANCELLED && c->operands < 2) {
             cli_warn(c, "the scan is left out: %s", um_context_message(c->ctx));
             status = UM_OK;
@@ -98,8 +101,9 @@ static json_t *fit_json(const um_evidence *e)
                                                (json_int_t)w->x, "residual", cli_json_real(w->residual), "expected",
                                                cli_json_real(w->expected), "sigmas", cli_json_real(w->sigmas)));
     }
-    return json_pack("{s:o, s:o, s:f, s:o, s:o, s:o, s:b, s:o, s:o}", "row_correlation",
-                     cli_json_real(e->row_correlation), "afterglow_reason",
+    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:b, s:o, s:o}", "refit_positions",
+                     (json_int_t)e->refit_positions, "starts", (json_int_t)e->starts, "starts_alike",
+                     (json_int_t)e->starts_alike, "row_correlation", cli_json_real(e->row_correlation), "afterglow_reason",
                      e->afterglow > 0 ? json_string(e->afterglow_reason) : json_null(), "afterglow",
                      e->afterglow, "positions_beyond_noise",
                      cli_json_real(e->positions_beyond_noise), "pixels_beyond_noise",
@@ -108,19 +112,39 @@ static json_t *fit_json(const um_evidence *e)
                      e->unmodelled ? json_string(e->unmodelled_reason) : json_null(), "worst", worst);
 }
 
+static json_t *card_json(const um_evidence *e, int64_t i)
+{
+    const um_card *card = &e->cards[i];
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"contribution", card->contribution},
+                   {"standard_error", card->loading_error},
+                   {"pattern_error", card->pattern_error},
+                   {"residual", card->residual},
+                   {"signal_correlation", card->signal_correlation},
+                   {"thickness_correlation", card->thickness_correlation},
+                   {"tilt_correlation", card->tilt_correlation},
+                   {"half_cosine", card->half_cosine},
+                   {"noise_cosine", card->noise_cosine},
+                   {"half_standard_error", card->half_loading_error},
+                   {"half_pattern_error", card->half_pattern_error},
+                   {"start_cosine", card->start_cosine},
+                   {"start_share", card->start_share}};
+    json_t *object = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)i, "positions", (json_int_t)card->positions,
+                               "suspicions", suspicions_json(e, i));
+    for (size_t n = 0; object != NULL && n < sizeof numbers / sizeof numbers[0]; n++) {
+        json_object_set_new(object, numbers[n].key, cli_json_real(numbers[n].value));
+    }
+    return object;
+}
+
 static json_t *evidence_json(const um_evidence *e, json_t *files)
 {
     json_t *components = json_array();
     json_t *merges = json_array();
     for (int64_t i = 0; i < e->k; i++) {
-        const um_card *card = &e->cards[i];
-        json_array_append_new(
-            components, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "index", (json_int_t)i, "contribution",
-                                  cli_json_real(card->contribution), "standard_error",
-                                  cli_json_real(card->loading_error), "pattern_error",
-                                  cli_json_real(card->pattern_error), "residual", cli_json_real(card->residual),
-                                  "signal_correlation", cli_json_real(card->signal_correlation), "positions",
-                                  (json_int_t)card->positions, "suspicions", suspicions_json(e, i)));
+        json_array_append_new(components, card_json(e, i));
     }
     for (int64_t i = 0; i < e->merge_count; i++) {
         json_array_append_new(merges, json_pack("{s:[I, I], s:s}", "components", (json_int_t)e->merges[i].first,
@@ -130,24 +154,40 @@ static json_t *evidence_json(const um_evidence *e, json_t *files)
                      files);
 }
 
-static void say_components(cli *c, const um_evidence *e)
+static void say_suspicions(cli *c, const um_evidence *e)
 {
-    cli_say(c, "component  contribution  loading error  pattern error  residual  positions");
-    cli_say(c, "                      %%    (typical) %%              %%   / noise");
-    for (int64_t i = 0; i < e->k; i++) {
-        const um_card *card = &e->cards[i];
-        cli_say(c, "%9lld  %12.2f  %13.2f  %13.2f  %8.3f  %9lld", (long long)i, 100 * card->contribution,
-                100 * card->loading_error, 100 * card->pattern_error, card->residual, (long long)card->positions);
-    }
     for (int64_t i = 0; i < e->suspicion_count; i++) {
         const um_suspicion *s = &e->suspicions[i];
         cli_say(c, "component %lld: %s: %s", (long long)s->component, um_suspicion_word(s->kind), s->reason);
+        for (int64_t m = 0; m < e->merge_count && s->with >= 0; m++) {
+            if (e->merges[m].second == s->component && e->merges[m].first == s->with) {
+                cli_say(c, "             merge %lld and %lld?", (long long)s->with, (long long)s->component);
+            }
+        }
     }
     if (e->suspicion_count == 0) {
         cli_say(c, "no component is under suspicion");
     }
-    for (int64_t i = 0; i < e->merge_count; i++) {
-        cli_say(c, "merge %lld and %lld?", (long long)e->merges[i].first, (long long)e->merges[i].second);
+}
+
+static void say_components(cli *c, const um_evidence *e)
+{
+    char t[7][24];
+    cli_say(c, "%9s  %8s  %18s  %18s  %8s  %9s  %9s", "", "share of", "error of loadings", "error of patterns", "residual",
+            "cosine of", "starts");
+    cli_say(c, "%9s  %8s  %9s %8s  %9s %8s  %8s  %9s  %9s  %9s", "component", "counts %", "noise %", "halves %", "noise %",
+            "halves %", "/ noise", "halves", "with it %", "positions");
+    for (int64_t i = 0; i < e->k; i++) {
+        const um_card *d = &e->cards[i];
+        cli_say(c, "%9lld  %8.2f  %9s %8s  %9s %8s  %8s  %9s  %9s  %9lld", (long long)i, 100 * d->contribution,
+                cli_number(100 * d->loading_error, 2, t[0]), cli_number(100 * d->half_loading_error, 2, t[1]),
+                cli_number(100 * d->pattern_error, 2, t[2]), cli_number(100 * d->half_pattern_error, 2, t[3]),
+                cli_number(d->residual, 3, t[4]), cli_number(d->half_cosine, 4, t[5]),
+                cli_number(100 * d->start_share, 0, t[6]), (long long)d->positions);
+    }
+    if (e->refit_positions > 0) {
+        cli_say(c, "fitted again on %lld positions; %lld of %lld other starts fit as well", (long long)e->refit_positions,
+                (long long)e->starts_alike, (long long)e->starts);
     }
 }
 
@@ -207,6 +247,7 @@ static um_status verify(cli *c, const char *page)
         status = cli_print_json(c, evidence_json(evidence, files));
     } else if (status == UM_OK) {
         say_components(c, evidence);
+        say_suspicions(c, evidence);
         say_fit(c, evidence);
         for (size_t i = 0; i < json_array_size(files); i++) {
             cli_say(c, "wrote %s", json_string_value(json_array_get(files, i)));

@@ -266,6 +266,16 @@ const char *cli_bytes_text(double bytes, char text[32])
     return text;
 }
 
+const char *cli_number(double value, int decimals, char text[24])
+{
+    if (isfinite(value)) {
+        snprintf(text, 24, "%.*f", decimals, value);
+    } else {
+        snprintf(text, 24, "-");
+    }
+    return text;
+}
+
 const char *cli_seconds_text(double seconds, char text[32])
 {
     if (seconds < 1e-3) {

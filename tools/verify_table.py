@@ -154,8 +154,24 @@ def unmodelled(bench):
     bench.fit(STATES)
 
 
+def lone(bench):
+    """One position of a pattern of its own, which takes a component."""
+    bench.simulate(bench.clean_patterns())
+    scan = np.load(bench.folder / "scan.npy")
+    y, x = bench.rng.integers(0, NY), bench.rng.integers(0, NX)
+    scan[y, x] = bench.rng.poisson(COUNTS * crystal(bench.rng))
+    np.save(bench.folder / "scan.npy", scan)
+    bench.fit(STATES + 1)
+
+
+def unstable(bench):
+    """One component more than there are states: it has nothing to show but noise."""
+    (clean if bench.seed % 2 else clean_built_in)(bench)
+    bench.fit(STATES + 1)
+
+
 FAULTS = {"clean": clean, "clean_built_in": clean_built_in, "duplicate": duplicate, "split": split, "afterglow": afterglow,
-          "shifted": shifted, "hot_pixel": hot_pixel, "unmodelled": unmodelled}
+          "shifted": shifted, "hot_pixel": hot_pixel, "unmodelled": unmodelled, "lone": lone, "unstable": unstable}
 
 
 def flags(evidence):

@@ -17,19 +17,21 @@
 extern "C" {
 #endif
 
-/* What a component may be instead of a phase or crystal: enum, word, is it a fault? */
-#define UM_SUSPICION_LIST(X)                                                                       \
-    X(UM_SUSPECT_DUPLICATE, "duplicate", true)   /* pattern is that of another within its errors */ \
-    X(UM_SUSPECT_SPLIT, "split", true)           /* the same reflections, other intensities */      \
-    X(UM_SUSPECT_SHIFTED, "shifted", true)       /* pattern is a moved copy of another */           \
-    X(UM_SUSPECT_AFTERGLOW, "afterglow", true)   /* another, one position later in the row */        \
-    X(UM_SUSPECT_HOT_PIXEL, "hot_pixel", true)   /* single pixels far above what is around them */  \
-    X(UM_SUSPECT_BACKGROUND, "background", false) /* smooth pattern, there everywhere */             \
-    X(UM_SUSPECT_FILM, "film", false)            /* rings */                                        \
-    X(UM_SUSPECT_THICKNESS, "thickness", false)  /* its share follows the counts of the position */
+/* What a component may be instead of a phase or crystal: enum, word, name, is it a fault? */
+#define UM_SUSPICION_LIST(X)                                                                                                \
+    X(UM_SUSPECT_DUPLICATE, "duplicate", "the same pattern twice", true) /* pattern is that of another within its errors */ \
+    X(UM_SUSPECT_SPLIT, "split", "one crystal in two components", true) /* the same reflections, other intensities */       \
+    X(UM_SUSPECT_SHIFTED, "shifted", "a moved copy", true) /* pattern is a moved copy of another */                         \
+    X(UM_SUSPECT_AFTERGLOW, "afterglow", "afterglow of the detector", true) /* another, one position later in the row */    \
+    X(UM_SUSPECT_HOT_PIXEL, "hot_pixel", "hot pixel", true) /* single pixels far above what is around them */               \
+    X(UM_SUSPECT_LONE, "lone", "a single position", true) /* what it holds is in one position */                            \
+    X(UM_SUSPECT_UNSTABLE, "unstable", "not settled", true) /* does not come back from half of the counts */                \
+    X(UM_SUSPECT_BACKGROUND, "background", "background", false) /* smooth pattern, there everywhere */                      \
+    X(UM_SUSPECT_FILM, "film", "film or glass", false) /* rings */                                                          \
+    X(UM_SUSPECT_THICKNESS, "thickness", "thickness or tilt", false) /* its share follows the counts of the position */
 
 typedef enum um_suspicion_kind {
-#define UM_SUSPICION_ENUM(name, word, fault) name,
+#define UM_SUSPICION_ENUM(kind, word, name, fault) kind,
     UM_SUSPICION_LIST(UM_SUSPICION_ENUM)
 #undef UM_SUSPICION_ENUM
         UM_SUSPICION_COUNT
@@ -54,6 +56,16 @@ typedef struct um_card {
     double residual;           /* mean squared residual in units of counting noise, weighted by its share; or NaN */
     double signal_correlation; /* of its share with the sum map (thickness, tilt), or NaN */
     int64_t positions;         /* where it is the strongest */
+    /* Filled by um_evidence_read(), NaN before: of its share, where it is present, with the counts outside the direct
+     * beam by all (thickness), and the multiple correlation with the centre of mass of these (tilt). */
+    double thickness_correlation, tilt_correlation;
+    /* Filled by um_evidence_refit() (unmix/stability.h), NaN before. */
+    double half_cosine;        /* between its patterns (weighted) in two fits to independent halves of the counts */
+    double noise_cosine;       /* that which counting noise alone would leave of 1 */
+    double half_loading_error; /* as loading_error, from how the halves differ */
+    double half_pattern_error; /* as pattern_error */
+    double start_cosine;       /* with its pattern in fits from other starts that fit as well: median */
+    double start_share;        /* of these fits, the part that has it: cosine above 0.95 */
 } um_card;
 
 enum { UM_WORST = 10 };
@@ -89,6 +101,9 @@ typedef struct um_evidence {
     char afterglow_reason[240];
     um_worst worst[UM_WORST];
     int64_t worst_count;
+    /* Of um_evidence_refit(); 0 before. */
+    int64_t refit_positions;      /* positions that were fitted again */
+    int64_t starts, starts_alike; /* other starts; of them those that fit as well as the result */
 } um_evidence;
 
 /* Of an NMF result: factors and loadings not negative. Uses the arrays sum_map, sum_pattern, residual_map_weighted,
@@ -97,12 +112,13 @@ typedef struct um_evidence {
  * Errors: UM_ERROR_VALUE for signed factors. */
 UM_CHECK UM_API um_status um_evidence_make(um_context *ctx, um_model *model, um_evidence **out);
 UM_API void um_evidence_free(um_evidence *evidence);
-/* Fills worst[].measured and .model, row_correlation and afterglow from the matrix that the model was made of: one
- * read, N M k operations, 12 bytes a pixel and worker. */
+/* Fills worst[].measured and .model, row_correlation, afterglow, and the correlations with thickness and tilt from the
+ * matrix that the model was made of: one read, N M k operations, 12 bytes a pixel and worker, 24 a position. */
 UM_CHECK UM_API um_status um_evidence_read(um_context *ctx, um_model *model, um_matrix *matrix,
                                            um_evidence *evidence);
 UM_CHECK UM_API um_status um_evidence_store(const um_evidence *evidence, um_model *model);
-UM_API const char *um_suspicion_word(um_suspicion_kind kind);
+UM_API const char *um_suspicion_word(um_suspicion_kind kind); /* for scripts */
+UM_API const char *um_suspicion_name(um_suspicion_kind kind); /* for people */
 UM_API bool um_suspicion_is_fault(um_suspicion_kind kind);
 
 #ifdef __cplusplus

@@ -23,6 +23,7 @@
 #include "unmix/shapes.h"
 #include "unmix/simulate.h"
 #include "unmix/specimen.h"
+#include "unmix/stability.h"
 #include "unmix/verify.h"
 
 #endif

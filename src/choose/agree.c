@@ -7,8 +7,7 @@
 
 enum { FITS = 4 }; /* halves, all counts, all counts from another start */
 
-/* Cosines of the (weighted) patterns of two fits, k x k. */
-static void cosines(const um_scaled *s, size_t k, const float *a, const float *b, double *out)
+void um_pattern_cosines(const um_scaled *s, size_t k, const float *a, const float *b, double *out)
 {
     for (size_t c = 0; c < k; c++) {
         for (size_t d = 0; d < k; d++) {
@@ -39,7 +38,7 @@ typedef struct matching {
 
 static um_status match(matching *m, int a, int b)
 {
-    cosines(m->s, m->k, m->h[a], m->h[b], m->cosine);
+    um_pattern_cosines(m->s, m->k, m->h[a], m->h[b], m->cosine);
     int64_t *to = m->assigned + (size_t)b * m->k;
     UM_TRY(um_assign(m->s->ctx, (int64_t)m->k, (int64_t)m->k, m->cosine, to));
     for (size_t c = 0; c < m->k; c++) {
@@ -60,7 +59,7 @@ static double distance(matching *m, int fit, size_t c, size_t d)
         }
         const float *y = m->h[other] + (size_t)m->assigned[(size_t)other * m->k + d] * m->s->ld;
         double cosine = 0;
-        cosines(m->s, 1, x, y, &cosine);
+        um_pattern_cosines(m->s, 1, x, y, &cosine);
         sum += 1 - cosine;
         counted++;
     }

@@ -86,6 +86,9 @@ typedef struct um_held_out_choice {
 um_held_out_choice um_held_out_choose(const double *deviance, size_t rows, size_t values, size_t most,
                                       double *mean, double *error);
 
+/* Cosines of the (weighted) patterns of two fits, k x k. */
+void um_pattern_cosines(const um_scaled *scaled, size_t k, const float *a, const float *b, double *out);
+
 typedef struct um_agreement {
     double median, worst, starts, silhouette;
 } um_agreement;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CARD_PX = 150, WORST_PX = 130 };
+enum { PATTERN_PX = 290, MAP_PX = 225, WORST_PX = 210 }; /* two patterns, three maps or three patterns side by side */
 
 static void caption(um_html *html, const char *text)
 {
@@ -29,6 +29,17 @@ static um_status put(um_html *html, const um_facts *f, const double *values, boo
     return UM_OK;
 }
 
+/* Pairs that act as one crystal are told with the later component. */
+static const um_merge *merge_of(const um_evidence *e, const um_suspicion *s)
+{
+    for (int64_t i = 0; i < e->merge_count; i++) {
+        if (e->merges[i].first == s->with && e->merges[i].second == s->component) {
+            return &e->merges[i];
+        }
+    }
+    return NULL;
+}
+
 static void put_suspicions(um_html *html, const um_evidence *e, int64_t c)
 {
     int64_t told = 0;
@@ -36,8 +47,13 @@ static void put_suspicions(um_html *html, const um_evidence *e, int64_t c)
     for (int64_t i = 0; i < e->suspicion_count; i++) {
         const um_suspicion *s = &e->suspicions[i];
         if (s->component == c) {
-            um_html_put(html, "<li>");
-            um_html_say(html, "%s: %s", um_suspicion_word(s->kind), s->reason);
+            um_html_put(html, um_suspicion_is_fault(s->kind) ? "<li><strong>" : "<li>");
+            um_html_say(html, "%s: ", um_suspicion_name(s->kind));
+            um_html_put(html, um_suspicion_is_fault(s->kind) ? "</strong>" : "");
+            um_html_say(html, "%s", s->reason);
+            if (merge_of(e, s) != NULL) {
+                um_html_format(html, " (merge %lld and %lld?)", (long long)s->with, (long long)s->component);
+            }
             um_html_put(html, "</li>");
             told++;
         }
@@ -45,36 +61,81 @@ static void put_suspicions(um_html *html, const um_evidence *e, int64_t c)
     um_html_put(html, told > 0 ? "</ul>\n" : "<li>no suspicion</li></ul>\n");
 }
 
+/* ---- numbers ------------------------------------------------------------------------------------ */
+
+static void cell(um_html *html, double value, int decimals)
+{
+    if (isfinite(value)) {
+        um_html_format(html, "<td class=\"n\">%.*f</td>", decimals, value);
+    } else {
+        um_html_put(html, "<td class=\"n\">–</td>");
+    }
+}
+
+static void put_numbers(um_html *html, const um_evidence *e)
+{
+    static const char *const heads[] = {"",       "%", "",      "noise %", "halves %", "noise %", "halves %",
+                                        "halves", "noise", "with it %", "/ noise", "thickness", "tilt"};
+    um_html_put(html, "<table class=\"dense\">\n<caption>How sure is each component?</caption>\n<thead><tr><td></td>"
+                      "<th class=\"n\">counts</th><th class=\"n\">positions</th><th colspan=\"2\" class=\"n\">error of the map</th>"
+                      "<th colspan=\"2\" class=\"n\">error of the pattern</th><th colspan=\"2\" class=\"n\">cosine of halves</th>"
+                      "<th class=\"n\">starts</th><th class=\"n\">residual</th><th colspan=\"2\" class=\"n\">follows</th></tr>\n<tr>");
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        um_html_format(html, "<th class=\"n\">%s</th>", heads[i]);
+    }
+    um_html_put(html, "</tr></thead>\n<tbody>\n");
+    for (int64_t c = 0; c < e->k; c++) {
+        const um_card *d = &e->cards[c];
+        um_html_format(html, "<tr><td class=\"n\">%lld</td>", (long long)c);
+        cell(html, 100 * d->contribution, 2);
+        um_html_format(html, "<td class=\"n\">%lld</td>", (long long)d->positions);
+        cell(html, 100 * d->loading_error, 1);
+        cell(html, 100 * d->half_loading_error, 1);
+        cell(html, 100 * d->pattern_error, 2);
+        cell(html, 100 * d->half_pattern_error, 2);
+        cell(html, d->half_cosine, 3);
+        cell(html, d->noise_cosine, 3);
+        cell(html, 100 * d->start_share, 0);
+        cell(html, d->residual, 3);
+        cell(html, d->thickness_correlation, 2);
+        cell(html, d->tilt_correlation, 2);
+        um_html_put(html, "</tr>\n");
+    }
+    um_html_put(html, "</tbody>\n</table>\n<p>Counts: share of all. Positions: where the component is the strongest. Errors: standard error by the mean "
+                      "there, from counting noise alone and from how fits to two independent halves of the counts differ. The "
+                      "two are alike where the factorisation is settled; halves that differ more tell of too many components or of "
+                      "several mixtures that fit alike. Cosine of halves: between the two patterns, beside what noise would leave "
+                      "of 1; both in patterns weighted by noise. ");
+    if (e->starts > 0) {
+        um_html_format(html, "Starts: fits from %lld of %lld other starts are as good as the result; the part of them that has the component. ",
+                       (long long)e->starts_alike, (long long)e->starts);
+    }
+    um_html_put(html, "Residual: squares left where it is, 1 = counting noise. Follows: correlation of its share, where it "
+                      "is present, with the part of the counts that is scattered out of the direct beam (thickness), and with the centre of "
+                      "what is scattered (tilt).</p>\n");
+}
+
 static um_status put_card(um_html *html, const um_facts *f, int64_t c, double *map)
 {
     const um_evidence *e = f->options->evidence;
     const um_card *card = &e->cards[c];
-    um_html_format(html, "<h3>Component %lld</h3>\n<p>%.2f&nbsp;%% of all counts; strongest at %lld positions, where "
-                         "its loading has a standard error of %.2g&nbsp;%%; its pattern of %.2g&nbsp;%%",
-                   (long long)c, 100 * card->contribution, (long long)card->positions, 100 * card->loading_error,
-                   100 * card->pattern_error);
-    if (isfinite(card->residual)) {
-        um_html_format(html, "; leaves %.3f of counting noise", card->residual);
-    }
-    if (isfinite(card->signal_correlation)) {
-        um_html_format(html, "; its share against the counts of the position: correlation %.2f",
-                       card->signal_correlation);
-    }
-    um_html_put(html, ".</p>\n");
+    um_html_format(html, "<div class=\"card\">\n<h3>Component %lld <span>%.2f&nbsp;%% of all counts</span></h3>\n", (long long)c,
+                   100 * card->contribution);
     put_suspicions(html, e, c);
     um_html_put(html, "<div class=\"figures\">\n");
-    UM_TRY(put(html, f, f->pattern + c * f->pixels, true, UM_COLORS_MAGMA, CARD_PX, "Pattern"));
-    UM_TRY(put(html, f, e->pattern_error + c * f->pixels, true, UM_COLORS_MAGMA, CARD_PX, "Its standard error"));
-    UM_TRY(put(html, f, f->loading + c * f->positions, false, UM_COLORS_VIRIDIS, CARD_PX, "Loading"));
+    UM_TRY(put(html, f, f->pattern + c * f->pixels, true, UM_COLORS_MAGMA, PATTERN_PX, "Pattern"));
+    UM_TRY(put(html, f, e->pattern_error + c * f->pixels, true, UM_COLORS_MAGMA, PATTERN_PX, "Its standard error"));
+    um_html_put(html, "</div>\n<div class=\"figures\">\n");
+    UM_TRY(put(html, f, f->loading + c * f->positions, false, UM_COLORS_VIRIDIS, MAP_PX, "Loading"));
     for (int64_t p = 0; p < f->positions; p++) {
         map[p] = e->loading_error[p * f->k + c];
     }
-    UM_TRY(put(html, f, map, false, UM_COLORS_VIRIDIS, CARD_PX, "Its standard error"));
+    UM_TRY(put(html, f, map, false, UM_COLORS_VIRIDIS, MAP_PX, "Its standard error"));
     for (int64_t p = 0; p < f->positions; p++) {
         map[p] = e->fraction_high[p * f->k + c] - e->fraction_low[p * f->k + c];
     }
-    UM_TRY(put(html, f, map, false, UM_COLORS_VIRIDIS, CARD_PX, "Width of the 90 % interval of its share"));
-    um_html_put(html, "</div>\n");
+    UM_TRY(put(html, f, map, false, UM_COLORS_VIRIDIS, MAP_PX, "Width of the 90 % interval of its share of the counts"));
+    um_html_put(html, "</div>\n</div>\n");
     return UM_OK;
 }
 
@@ -154,14 +215,8 @@ um_status um_section_evidence(um_html *html, const um_facts *f)
     if (e == NULL) {
         return UM_OK;
     }
-    um_html_put(html, "<section>\n<h2>Is it real?</h2>\n<p>Standard errors are those of counting noise alone; the "
-                      "intervals of the shares add the range over which factorisations fit alike.</p>\n");
-    for (int64_t i = 0; i < e->merge_count; i++) {
-        um_html_put(html, "<p>");
-        um_html_say(html, "Merge %lld and %lld? Component %lld shows %s.", (long long)e->merges[i].first,
-                    (long long)e->merges[i].second, (long long)e->merges[i].second, e->merges[i].reason);
-        um_html_put(html, "</p>\n");
-    }
+    um_html_put(html, "<section>\n<h2>Is it real?</h2>\n");
+    put_numbers(html, e);
     double *map = NULL;
     UM_TRY(um_buffer_alloc(html->ctx, (size_t)f->positions, sizeof *map, "a figure", &map));
     um_status status = UM_OK;

@@ -64,9 +64,9 @@ static um_status compose(um_html *html, const um_facts *f)
 {
     put_head(html, f);
     um_section_verdict(html, f);
+    UM_TRY(um_section_evidence(html, f));
     um_section_summary(html, f);
     um_section_score(html, f);
-    UM_TRY(um_section_evidence(html, f));
     UM_TRY(um_section_segments(html, f));
     UM_TRY(um_section_clusters(html, f));
     UM_TRY(um_section_overview(html, f));

@@ -8,17 +8,27 @@
 const char *um_suspicion_word(um_suspicion_kind kind)
 {
     static const char *const words[] = {
-#define UM_SUSPICION_WORD(name, word, fault) word,
+#define UM_SUSPICION_WORD(kind, word, name, fault) word,
         UM_SUSPICION_LIST(UM_SUSPICION_WORD)
 #undef UM_SUSPICION_WORD
     };
     return kind < UM_SUSPICION_COUNT ? words[kind] : "unknown";
 }
 
+const char *um_suspicion_name(um_suspicion_kind kind)
+{
+    static const char *const names[] = {
+#define UM_SUSPICION_NAME(kind, word, name, fault) name,
+        UM_SUSPICION_LIST(UM_SUSPICION_NAME)
+#undef UM_SUSPICION_NAME
+    };
+    return kind < UM_SUSPICION_COUNT ? names[kind] : "unknown";
+}
+
 bool um_suspicion_is_fault(um_suspicion_kind kind)
 {
     static const bool faults[] = {
-#define UM_SUSPICION_FAULT(name, word, fault) fault,
+#define UM_SUSPICION_FAULT(kind, word, name, fault) fault,
         UM_SUSPICION_LIST(UM_SUSPICION_FAULT)
 #undef UM_SUSPICION_FAULT
     };
@@ -34,12 +44,11 @@ double um_share(const um_inquiry *q, int64_t p, int64_t c)
     return total > 0 ? um_w(q, p, c) * q->pattern_sum[c] / total : 0;
 }
 
-um_status um_suspect(um_inquiry *q, um_suspicion_kind kind, int64_t component, int64_t with, const char *format, ...)
+um_status um_suspect(um_evidence *e, um_suspicion_kind kind, int64_t component, int64_t with, const char *format, ...)
 {
-    um_evidence *e = q->out;
     um_suspicion *grown = realloc(e->suspicions, (size_t)(e->suspicion_count + 1) * sizeof *grown);
     if (grown == NULL) {
-        return um_fail(q->ctx, UM_ERROR_MEMORY, "no memory for suspicions");
+        return um_fail(e->ctx, UM_ERROR_MEMORY, "no memory for suspicions");
     }
     e->suspicions = grown;
     um_suspicion *s = &grown[e->suspicion_count++];
@@ -183,6 +192,9 @@ static void fill_cards(um_inquiry *q)
         card->contribution = total > 0 ? q->map_sum[c] * q->pattern_sum[c] / total : 0;
         card->pattern_error = squares > 0 ? sqrt(errors / squares) : NAN;
         card->loading_error = card->residual = card->signal_correlation = NAN;
+        card->thickness_correlation = card->tilt_correlation = NAN;
+        card->half_cosine = card->noise_cosine = card->half_loading_error = card->half_pattern_error = NAN;
+        card->start_cosine = card->start_share = NAN;
     }
     for (int64_t c = 0; c < q->k; c++) {
         um_card *card = &q->out->cards[c];

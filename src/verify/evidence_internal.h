@@ -46,6 +46,25 @@ double um_share(const um_inquiry *q, int64_t p, int64_t c);
  * work: k*k. False where it is singular. */
 bool um_inverse_on(int64_t k, const double *g, const bool *active, double *inverse, double *work);
 
+/* evidence_proxies.c: what follows thickness and tilt at each position. */
+typedef struct um_proxy {
+    double scattered; /* part of the counts outside the direct beam */
+    double y, x;      /* centre of mass of these, px from the beam */
+} um_proxy;
+typedef struct um_proxies {
+    um_context *ctx;
+    um_shape shape;
+    const uint8_t *mask;
+    bool found; /* a direct beam, around which to measure */
+    double y, x, radius_px;
+    um_proxy *at; /* positions */
+} um_proxies;
+/* mean: of the patterns of the scan, ky*kx. um_proxies_free() in every case. */
+um_status um_proxies_make(um_context *ctx, const um_model *model, const double *mean, um_proxies *out);
+void um_proxies_free(um_proxies *proxies);
+/* From different workers for different positions. */
+void um_proxies_add(um_proxies *proxies, int64_t position, const um_array *pattern);
+um_status um_proxies_tell(const um_proxies *proxies, um_model *model, um_evidence *evidence);
 /* evidence_errors.c */
 /* A float64 array of the model of exactly `count` numbers, or NULL. */
 const double *um_evidence_array(const um_model *model, const char *name, int64_t count);
@@ -56,7 +75,7 @@ void um_evidence_fraction_interval(um_inquiry *q, int64_t p, const double *covar
 /* evidence_fit.c */
 um_status um_evidence_fit(um_inquiry *q, um_model *model);
 /* evidence_pairs.c, evidence_single.c: suspicions. */
-UM_PRINTF(5, 6) um_status um_suspect(um_inquiry *q, um_suspicion_kind kind, int64_t component, int64_t with,
+UM_PRINTF(5, 6) um_status um_suspect(um_evidence *e, um_suspicion_kind kind, int64_t component, int64_t with,
                                      const char *format, ...);
 um_status um_suspect_pairs(um_inquiry *q);
 um_status um_suspect_singles(um_inquiry *q);

@@ -263,7 +263,7 @@ static um_status judge_all(um_inquiry *q, const double *root, const uint8_t *ref
         }
         const um_suspicion *s = &best.suspicion;
         if (best.strength > 0) {
-            UM_TRY(um_suspect(q, s->kind, s->component, s->with, "%s", s->reason));
+            UM_TRY(um_suspect(q->out, s->kind, s->component, s->with, "%s", s->reason));
         }
         if (best.strength > 0 && best.same_crystal) {
             UM_TRY(merge(q, s));

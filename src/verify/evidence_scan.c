@@ -15,6 +15,7 @@ typedef struct scan_reader {
     const float *h, *w;
     const uint8_t *mask;
     int64_t nx;
+    um_proxies proxies;
     double product[LAGS], square, pairs[LAGS], entries;
 } scan_reader;
 
@@ -110,13 +111,14 @@ static void add_position(const scan_reader *reader, lane *l, int64_t position, c
 
 static um_status visit(void *user, void *state, const um_tile *tile)
 {
-    const scan_reader *reader = user;
+    scan_reader *reader = user;
     size_t m = (size_t)reader->evidence->pixels;
     for (size_t r = 0; r < tile->rows; r++) {
         um_array row = {.dtype = tile->dtype, .ndim = 1, .shape = {(int64_t)m},
                         .data = (char *)(uintptr_t)tile->data + r * m * um_dtype_size(tile->dtype)};
         keep_worst(reader->evidence, reader->nx, tile->position[r], &row);
         add_position(reader, state, tile->position[r], &row);
+        um_proxies_add(&reader->proxies, tile->position[r], &row);
     }
     return UM_OK;
 }
@@ -186,6 +188,29 @@ static um_status fill_model(um_context *ctx, um_model *model, um_evidence *e)
     return UM_OK;
 }
 
+/* Of the scan, or of the model where its sums are not stored. mean: pixels. */
+static void mean_pattern(um_model *model, const um_evidence *e, double *mean)
+{
+    const double *sum = um_evidence_array(model, "sum_pattern", e->pixels);
+    const float *h = um_model_factors(model);
+    for (int64_t j = 0; j < e->pixels; j++) {
+        mean[j] = sum != NULL ? sum[j] : 0;
+        for (int64_t c = 0; c < e->k && sum == NULL; c++) {
+            mean[j] += e->cards[c].contribution * (double)h[c * e->pixels + j];
+        }
+    }
+}
+
+static um_status make_proxies(um_context *ctx, um_model *model, const um_evidence *e, um_proxies *proxies)
+{
+    double *mean = NULL;
+    UM_TRY(um_buffer_alloc(ctx, (size_t)e->pixels, sizeof *mean, "a pattern", &mean));
+    mean_pattern(model, e, mean);
+    um_status status = um_proxies_make(ctx, model, mean, proxies);
+    um_buffer_free(ctx, mean);
+    return status;
+}
+
 /* Half of a read must not be shown as what was measured. */
 static void forget_patterns(um_evidence *e)
 {
@@ -213,7 +238,16 @@ um_status um_evidence_read(um_context *ctx, um_model *model, um_matrix *matrix, 
                           .w = um_model_loadings(model), .mask = um_model_signal_mask(model), .nx = a.nx};
     const um_visitor visitor = {.start = start, .visit = visit, .merge = merge, .stop = stop};
     if (status == UM_OK) {
+        status = make_proxies(ctx, model, evidence, &reader.proxies);
+    }
+    if (status == UM_OK) {
         status = um_matrix_pass(matrix, "reading what the scan tells", &visitor, &reader);
+    }
+    if (status == UM_OK) {
+        status = um_proxies_tell(&reader.proxies, model, evidence);
+    }
+    if (reader.proxies.ctx != NULL) {
+        um_proxies_free(&reader.proxies);
     }
     if (status == UM_OK) {
         tell_afterglow(&reader);

@@ -46,7 +46,7 @@ static um_status look_for_spikes(um_inquiry *q, int64_t c)
     if (spikes == 0) {
         return UM_OK;
     }
-    return um_suspect(q, UM_SUSPECT_HOT_PIXEL, c, -1,
+    return um_suspect(q->out, UM_SUSPECT_HOT_PIXEL, c, -1,
                       "%lld pixels are more than %.0f times their neighbours, the strongest (ky %lld, kx %lld) holds %.2g %% "
                       "of the pattern: hot pixels; repair with --hot-pixels 10 or mask them",
                       (long long)spikes, SPIKE, (long long)(worst / q->shape.kx), (long long)(worst % q->shape.kx),
@@ -150,16 +150,38 @@ static um_status look_for_no_crystal(um_inquiry *q, int64_t c)
     double everywhere = (double)present / (double)q->n_used;
     double rough = roughness(q, c);
     if (part > 0.8 && ring > 0) {
-        return um_suspect(q, UM_SUSPECT_FILM, c, -1,
+        return um_suspect(q->out, UM_SUSPECT_FILM, c, -1,
                           "%.0f %% of its contrast depends on the distance from the middle only, with a ring at %lld px: a film or "
                           "glass",
                           100 * part, (long long)ring);
     }
     if (rough < 0.02 && part > 0.5 && everywhere > 0.8) {
-        return um_suspect(q, UM_SUSPECT_BACKGROUND, c, -1,
+        return um_suspect(q->out, UM_SUSPECT_BACKGROUND, c, -1,
                           "its pattern is smooth and %.0f %% of all positions hold it: background", 100 * everywhere);
     }
     return UM_OK;
+}
+
+/* ---- one position ------------------------------------------------------------------------------- */
+
+/* More than half of the squares of its loadings (noise leaves a little of every component everywhere). */
+static um_status look_for_lone(um_inquiry *q, int64_t c)
+{
+    int64_t most = 0;
+    double squares = 0;
+    for (int64_t p = 0; p < q->n; p++) {
+        double w = um_w(q, p, c);
+        most = w > um_w(q, most, c) ? p : most;
+        squares += w * w;
+    }
+    double part = squares > 0 ? um_w(q, most, c) * um_w(q, most, c) / squares : 0;
+    if (part <= 0.5 || q->n_used < 50) {
+        return UM_OK;
+    }
+    return um_suspect(q->out, UM_SUSPECT_LONE, c, -1,
+                      "it lives in one position (y %lld, x %lld: %.0f %% of its squared loadings): a cosmic ray, a fault of the "
+                      "detector, or a grain no larger than the step; look at the pattern there",
+                      (long long)(most / q->shape.nx), (long long)(most % q->shape.nx), 100 * part);
 }
 
 /* ---- thickness, tilt ---------------------------------------------------------------------------- */
@@ -190,7 +212,7 @@ static um_status look_at_signal(um_inquiry *q, int64_t c)
     q->out->cards[c].signal_correlation = r;
     bool varies = vy > 4 * n * fmax(y, 1); /* four times the variance of counts */
     if (fabs(r) > 0.9 && varies && n > 50) {
-        return um_suspect(q, UM_SUSPECT_THICKNESS, c, -1,
+        return um_suspect(q->out, UM_SUSPECT_THICKNESS, c, -1,
                           "its share follows the counts of the position (correlation %.2f): thickness or tilt may be what it "
                           "tells",
                           r);
@@ -204,6 +226,7 @@ um_status um_suspect_singles(um_inquiry *q)
         UM_TRY(um_check_cancel(q->ctx));
         UM_TRY(look_for_spikes(q, c));
         UM_TRY(look_for_no_crystal(q, c));
+        UM_TRY(look_for_lone(q, c));
         UM_TRY(look_at_signal(q, c));
     }
     return UM_OK;
