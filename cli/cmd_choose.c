@@ -44,13 +44,15 @@ static json_t *table_json(const um_choose_result *r)
         const um_choose_row *row = &r->row[i];
         json_array_append_new(
             table,
-            json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "k",
+            json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "k",
                       (json_int_t)row->k, "singular_value", cli_json_real(row->singular_value),
                       "binned_singular_value", cli_json_real(row->binned_value), "scree",
                       cli_json_real(row->scree), "objective", cli_json_real(row->objective), "deviance",
                       cli_json_real(row->deviance), "deviance_error", cli_json_real(row->error),
                       "binned_deviance", cli_json_real(row->binned_deviance), "binned_deviance_error",
-                      cli_json_real(row->binned_error), "median_cosine",
+                      cli_json_real(row->binned_error), "entry_error", cli_json_real(row->entry_error),
+                      "entry_spread", cli_json_real(row->entry_spread), "beyond_noise",
+                      cli_json_real(row->beyond_noise), "median_cosine",
                       cli_json_real(row->median_cosine), "worst_cosine",
                       cli_json_real(row->worst_cosine), "start_cosine",
                       cli_json_real(row->start_cosine), "silhouette", cli_json_real(row->silhouette)));
@@ -79,6 +81,11 @@ static json_t *as_json(cli *c, const cli_scan *scan, const um_choose_result *r)
         json_object_set_new(object, "held_out_binned", integer_or_null(binned, r->held_out_binned));
         json_object_set_new(object, "held_out_binned_best",
                             integer_or_null(binned, r->held_out_binned_best));
+        json_object_set_new(object, "held_out_entries",
+                            integer_or_null(r->held_out_entries > 0, r->held_out_entries));
+        json_object_set_new(object, "held_out_entries_best",
+                            integer_or_null(r->held_out_entries > 0, r->held_out_entries_best));
+        json_object_set_new(object, "more", json_boolean(r->more));
         json_object_set_new(object, "elbow", json_integer((json_int_t)r->elbow));
         json_object_set_new(object, "binned_side", json_integer((json_int_t)r->binned_side));
         json_object_set_new(object, "sampled", json_integer((json_int_t)r->sampled));
@@ -97,19 +104,20 @@ static json_t *as_json(cli *c, const cli_scan *scan, const um_choose_result *r)
 
 static void say_table(cli *c, const um_choose_result *r)
 {
-    char t[9][24];
-    cli_say(c, "%3s  %15s  %21s  %13s  %15s  %10s", "", "singular value", "held-out deviance",
-            "of binned", "cosine of halves", "");
-    cli_say(c, "%3s  %7s %7s  %12s %8s  %13s  %7s %7s  %10s", "k", "scan", "binned", "per value",
-            "+-", "per value", "median", "worst", "silhouette");
+    char t[10][24];
+    cli_say(c, "%3s  %15s  %19s  %9s  %8s  %15s  %6s  %10s", "", "singular value", "held-out deviance", "of binned", "held-out",
+            "cosine of halves", "beyond", "");
+    cli_say(c, "%3s  %7s %7s  %10s %8s  %9s  %8s  %7s %7s  %7s  %10s", "k", "scan", "binned", "per value", "+-", "per value",
+            "entries", "median", "worst", "noise %", "silhouette");
     for (int64_t i = 0; i < r->rows; i++) {
         const um_choose_row *row = &r->row[i];
-        cli_say(c, "%3lld%s %7s %7s  %12s %8s  %13s  %7s %7s  %10s", (long long)row->k,
+        cli_say(c, "%3lld%s %7s %7s  %10s %8s  %9s  %8s  %7s %7s  %7s  %10s", (long long)row->k,
                 row->k == r->recommended ? "*" : " ", cli_number(row->singular_value, 3, t[0]),
-                cli_number(row->binned_value, 3, t[1]), cli_number(row->deviance, 7, t[2]),
-                cli_number(row->error, 7, t[3]), cli_number(row->binned_deviance, 7, t[4]),
-                cli_number(row->median_cosine, 3, t[5]), cli_number(row->worst_cosine, 3, t[6]),
-                cli_number(row->silhouette, 3, t[7]));
+                cli_number(row->binned_value, 3, t[1]), cli_number(row->deviance, 6, t[2]),
+                cli_number(row->error, 6, t[3]), cli_number(row->binned_deviance, 5, t[4]),
+                cli_number(row->entry_error, 5, t[5]), cli_number(row->median_cosine, 3, t[6]),
+                cli_number(row->worst_cosine, 3, t[7]), cli_number(100 * row->beyond_noise, 2, t[8]),
+                cli_number(row->silhouette, 3, t[9]));
     }
     cli_say(c, "    (singular values in units of the edge of noise)\n");
 }
@@ -122,8 +130,9 @@ static void say(cli *c, const cli_scan *scan, const um_choose_result *r, json_t 
     if (!r->structure) {
         cli_say(c, "no structure  one pattern, which only the counts vary about, describes every position");
     } else {
-        cli_say(c, "components    %lld recommended; the evidence allows %lld to %lld",
-                (long long)r->recommended, (long long)r->low, (long long)r->high);
+        cli_say(c, "components    %lld%s recommended; the evidence allows %lld to %lld%s", (long long)r->recommended,
+                r->more && r->recommended == r->high ? " or more" : "", (long long)r->low, (long long)r->high,
+                r->more ? " and more" : "");
     }
     cli_say(c, "why           %s", r->why);
     if (r->counts) {
@@ -143,6 +152,10 @@ static void say(cli *c, const cli_scan *scan, const um_choose_result *r, json_t 
             cli_say(c, "              %lld to %lld (binned)", (long long)r->held_out_binned,
                     (long long)r->held_out_binned_best);
         }
+    }
+    if (r->held_out_entries > 0) {
+        cli_say(c, "              %lld to %lld (entries left out of the fit)", (long long)r->held_out_entries,
+                (long long)r->held_out_entries_best);
     }
     cli_say(c, "elbow         %lld components (scree curve, for reference)", (long long)r->elbow);
     cli_say(c, "cost          %.2f reads of the file, %.2f visits of its patterns, %s, peak memory %s",

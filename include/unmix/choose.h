@@ -7,6 +7,9 @@
  *                    stays below sqrt(N) + sqrt(M);
  *   count splitting  each count is divided binomially into two halves, which are independent; a model of k
  *                    components is fitted to one half and judged by the Poisson deviance of the other, both ways;
+ *   held-out entries a fifth of the positions at a fifth of the pixels is left out, five times, and told from the k leading
+ *                    singular triplets of the rest (bi-cross-validation, Owen & Perry 2009);
+ *   residual         positions whose squares exceed counting noise about the fit of k components;
  *   stability        components of the halves, and of other starts, are matched one to one by their cosine.
  * The same is done once more on the scan summed over small squares, where rare and faint states stand out. */
 #ifndef UNMIX_CHOOSE_H
@@ -33,6 +36,9 @@ typedef struct um_choose_row {
     double deviance;        /* Poisson deviance of the held-out halves per value */
     double error;           /* standard error of its difference from the best k, over positions */
     double binned_deviance, binned_error;
+    double entry_error;     /* mean square of held-out entries (unit noise), as a share of that of one component */
+    double entry_spread;    /* standard error of its difference from the best k, over positions */
+    double beyond_noise;    /* part of the positions whose residual exceeds counting noise (1 % false discoveries) */
     double median_cosine, worst_cosine; /* between matched components of the halves */
     double start_cosine;                /* worst, between two starts on all counts */
     double silhouette;                  /* least mean silhouette of a matched cluster (halves, starts) */
@@ -41,6 +47,7 @@ typedef struct um_choose_row {
 
 typedef struct um_choose_result {
     int64_t recommended, low, high;
+    bool more;       /* more singular values are above the noise than components were compared: high is no limit */
     bool structure;  /* whether more than one pattern is there at all */
     bool counts;     /* whether the noise is that of counts: else only stability and the elbow are told */
     double gain;     /* stored value per count: variance over mean of what the model leaves */
@@ -51,6 +58,7 @@ typedef struct um_choose_result {
     int64_t held_out;       /* fewest components within one standard error of the best held-out deviance */
     int64_t held_out_best;  /* where that is least */
     int64_t held_out_binned, held_out_binned_best;
+    int64_t held_out_entries, held_out_entries_best; /* as held_out, of entries left out of the fit; 0 = none */
     int64_t elbow;          /* of the scree curve, for reference */
     int64_t binned_side;    /* positions along a square of the binned scan; 0 = none */
     int64_t sampled;        /* positions that were split */

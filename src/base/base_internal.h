@@ -112,7 +112,8 @@ enum um_random_stream {
     UM_STREAM_SPLIT_BINNED,
     UM_STREAM_ICA,
     UM_STREAM_SPOTCHECK,
-    UM_STREAM_SIGNS
+    UM_STREAM_SIGNS,
+    UM_STREAM_ENTRIES
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */

@@ -89,11 +89,36 @@ um_held_out_choice um_held_out_choose(const double *deviance, size_t rows, size_
 /* Cosines of the (weighted) patterns of two fits, k x k. */
 void um_pattern_cosines(const um_scaled *scaled, size_t k, const float *a, const float *b, double *out);
 
+/* Squares that 1 .. most components leave of the held-out entries of each row, at [(k - 1) * rows + r]. */
+um_status um_held_out_entries(const um_scaled *white, const um_sample *sample, size_t most, double *error);
+/* Part of the rows whose residual under each fit exceeds counting noise; unit: value of a count. */
+um_status um_residual_tests(const um_scaled *white, const um_sample *sample, const um_path *path, double unit,
+                            double *beyond);
+
 typedef struct um_agreement {
     double median, worst, starts, silhouette;
 } um_agreement;
 um_status um_agree(const um_scaled *scaled, size_t k, const um_path *full, const um_path half[2],
                    um_agreement *out);
+
+/* ---- the parts together ------------------------------------------------------------------------------ */
+
+typedef struct um_choosing {
+    um_scaled scaled;
+    um_subspace subspace; /* under Poisson weights, of all positions */
+    um_binned *binned;    /* borrowed from the subspace, or own */
+    um_white white;
+    um_sample sample;     /* the positions that are split */
+    double unit;          /* value of a count: the gain, or 1 where that is near */
+    size_t most;
+    um_choose_result *result;
+} um_choosing;
+
+/* Singular values above the edge of noise; unit: value of a count, edge: of the halves' noise. */
+int64_t um_above_edge(const um_white *white, double unit, double edge);
+/* Halves, fits and agreement on the sample of positions, and on the binned scan. */
+um_status um_look_at_positions(um_choosing *c);
+um_status um_look_at_binned(um_choosing *c);
 
 /* The recommendation from what the result holds otherwise. */
 void um_choose_decide(um_choose_result *result);

@@ -29,7 +29,8 @@ static void decide_by_elbow(um_choose_result *r, int64_t most)
 static const char *reason(const um_choose_result *r, int64_t spectrum, int64_t held, int64_t most)
 {
     if (spectrum > most) {
-        return "more singular values are above the noise than components were compared: raise the end of --k";
+        return "more singular values are above the noise than components were compared: raise the end of --k; dozens are "
+               "usual of polycrystals, whose grains unmix cluster may part better";
     }
     if (spectrum <= 1 && (!r->split || held <= 1)) {
         return "no singular value but the first is above the edge of counting noise";
@@ -54,6 +55,7 @@ void um_choose_decide(um_choose_result *r)
         return;
     }
     int64_t spectrum = most_of(r->above, r->above_binned);
+    r->more = spectrum > most;
     int64_t held = r->split ? most_of(r->held_out, r->held_out_binned) : spectrum;
     r->structure = spectrum > 1 || held > 1;
     int64_t supported = r->split ? most_of(r->held_out_best, r->held_out_binned_best) : spectrum;

@@ -111,12 +111,12 @@ static void cell(um_html *html, double value, int digits)
 
 static void put_table(um_html *html, const um_choose_result *r)
 {
-    um_html_put(html, "<table>\n<caption>Every number of components</caption>\n<thead><tr><th class=\"n\">k</th>"
+    um_html_put(html, "<table class=\"dense\">\n<caption>Every number of components</caption>\n<thead><tr><th class=\"n\">k</th>"
                       "<th class=\"n\">singular value</th><th class=\"n\">binned</th>"
                       "<th class=\"n\">held-out deviance</th><th class=\"n\">± to the best</th>"
-                      "<th class=\"n\">binned</th><th class=\"n\">cosine: median</th>"
-                      "<th class=\"n\">worst</th><th class=\"n\">starts</th>"
-                      "<th class=\"n\">silhouette</th></tr></thead>\n<tbody>\n");
+                      "<th class=\"n\">binned</th><th class=\"n\">held-out entries</th><th class=\"n\">cosine: median</th>"
+                      "<th class=\"n\">worst</th><th class=\"n\">starts</th><th class=\"n\">silhouette</th>"
+                      "<th class=\"n\">positions beyond noise %</th></tr></thead>\n<tbody>\n");
     for (int64_t i = 0; i < r->rows; i++) {
         const um_choose_row *row = &r->row[i];
         bool chosen = row->k == r->recommended;
@@ -127,10 +127,12 @@ static void put_table(um_html *html, const um_choose_result *r)
         cell(html, row->deviance, 6);
         cell(html, row->error, 6);
         cell(html, row->binned_deviance, 5);
+        cell(html, row->entry_error, 5);
         cell(html, row->median_cosine, 3);
         cell(html, row->worst_cosine, 3);
         cell(html, row->start_cosine, 3);
         cell(html, row->silhouette, 2);
+        cell(html, 100 * row->beyond_noise, 1);
         um_html_put(html, "</tr>\n");
     }
     um_html_put(html, "</tbody>\n</table>\n</section>\n");
@@ -140,10 +142,11 @@ static void put_answer(um_html *html, const um_choose_result *r)
 {
     um_html_put(html, "<section class=\"verdict\">\n<p><strong>");
     if (r->structure) {
-        um_html_format(html, "%lld components", (long long)r->recommended);
+        bool open = r->more && r->recommended == r->high;
+        um_html_format(html, "%lld%s components", (long long)r->recommended, open ? " or more" : "");
         if (r->low < r->high) {
-            um_html_format(html, "; the evidence allows %lld to %lld", (long long)r->low,
-                           (long long)r->high);
+            um_html_format(html, "; the evidence allows %lld to %lld%s", (long long)r->low, (long long)r->high,
+                           r->more ? " and more" : "");
         }
     } else {
         um_html_put(html, "No structure: one pattern and counting noise describe every position");

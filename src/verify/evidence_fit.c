@@ -12,7 +12,7 @@ static const double STANDS_OUT = 6; /* standard deviations of a single position 
 
 /* Standard deviations of a sum of squares above its mean, as those of a scaled chi-square of the same mean and variance
  * (Wilson & Hilferty 1931): long upper tails of few counts count less than they would for a normal variate. */
-static double sigmas_above(double observed, double mean, double spread)
+double um_sigmas_above(double observed, double mean, double spread)
 {
     if (!(mean > 0) || !(spread > 0) || !isfinite(observed)) {
         return NAN;
@@ -22,7 +22,7 @@ static double sigmas_above(double observed, double mean, double spread)
 }
 
 /* Fraction of the finite values that a false discovery rate lets call large; 0 of none. Sorts `scratch`. */
-static double beyond(const double *sigmas, int64_t count, double *scratch)
+double um_beyond_noise(const double *sigmas, int64_t count, double *scratch)
 {
     size_t used = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -123,21 +123,21 @@ um_status um_evidence_fit(um_inquiry *q, um_model *model)
     um_status status = UM_OK;
     e->positions_beyond_noise = e->pixels_beyond_noise = e->dispersion = NAN;
     for (int64_t p = 0; p < q->n; p++) {
-        e->position_sigmas[p] = map != NULL ? sigmas_above(map[p], q->expected[p], q->spread[p]) : NAN;
+        e->position_sigmas[p] = map != NULL ? um_sigmas_above(map[p], q->expected[p], q->spread[p]) : NAN;
     }
     for (int64_t j = 0; j < q->m; j++) {
         bool told = rms != NULL && map != NULL;
-        e->pixel_sigmas[j] = told ? sigmas_above(rms[j] * rms[j], q->expected_q[j], q->spread_q[j]) : NAN;
+        e->pixel_sigmas[j] = told ? um_sigmas_above(rms[j] * rms[j], q->expected_q[j], q->spread_q[j]) : NAN;
     }
     if (map != NULL) {
         e->dispersion = median_ratio(map, q->expected, q->n, scratch);
-        e->positions_beyond_noise = beyond(e->position_sigmas, q->n, scratch);
+        e->positions_beyond_noise = um_beyond_noise(e->position_sigmas, q->n, scratch);
         residual_by_component(q, map);
         find_worst(q, map);
         status = tell_unmodelled(q, map, scratch);
     }
     if (map != NULL && rms != NULL) {
-        e->pixels_beyond_noise = beyond(e->pixel_sigmas, q->m, scratch);
+        e->pixels_beyond_noise = um_beyond_noise(e->pixel_sigmas, q->m, scratch);
     }
     um_buffer_free(q->ctx, scratch);
     return status;

@@ -72,7 +72,10 @@ um_status um_evidence_errors(um_inquiry *q);
 /* evidence_fractions.c: intervals at a position from the covariance of its loadings that are not zero. */
 um_status um_evidence_open_make(um_inquiry *q);
 void um_evidence_fraction_interval(um_inquiry *q, int64_t p, const double *covariance);
-/* evidence_fit.c */
+/* evidence_fit.c: standard deviations of a sum of squares above its mean; fraction of the finite ones that a false discovery
+ * rate of 1 % calls large (scratch: count). */
+double um_sigmas_above(double observed, double mean, double spread);
+double um_beyond_noise(const double *sigmas, int64_t count, double *scratch);
 um_status um_evidence_fit(um_inquiry *q, um_model *model);
 /* evidence_pairs.c, evidence_single.c: suspicions. */
 UM_PRINTF(5, 6) um_status um_suspect(um_evidence *e, um_suspicion_kind kind, int64_t component, int64_t with,

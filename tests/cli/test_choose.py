@@ -26,11 +26,23 @@ def test_tells_the_states_and_keeps_the_evidence(unmix, scan, tmp_path):
     deviance = [row["deviance"] for row in found["table"]]
     assert numpy.argmin(deviance) + 1 == 3 and deviance[0] > 1.2 * deviance[2]
     assert found["table"][2]["singular_value"] > 1 > found["table"][3]["singular_value"]
+    entries = [row["entry_error"] for row in found["table"]]
+    assert found["held_out_entries"] == found["held_out_entries_best"] == int(numpy.argmin(entries)) + 1 == 3
+    assert entries[0] == 1 and entries[1] > entries[2] < entries[5]
+    beyond = [row["beyond_noise"] for row in found["table"]]
+    assert beyond[0] > 0.9 and beyond[1] > 0.2 and max(beyond[2:]) < 0.02
+    assert found["more"] is False
     stored = json.loads(kept.read_text())
     for key in ("recommended", "low", "high", "table", "gain", "singular_values"):
         assert stored[key] == found[key], key
     text = page.read_text()
     assert "3 components" in text and text.count("<svg") == 3 and "http" not in text
+
+
+def test_says_n_or_more_where_the_comparison_ended_too_early(unmix, scan, tmp_path):
+    found = unmix("choose", scan, "--k", "1..2", "-o", tmp_path / "early.html")
+    assert found["more"] is True and found["recommended"] == found["high"] == 2 and "raise the end" in found["why"]
+    assert "2 or more components" in (tmp_path / "early.html").read_text()
 
 
 @pytest.fixture(scope="module")
