@@ -7,7 +7,7 @@
 
 static const cli_option options[] = {
     {.name = "k", .letter = 'k', .kind = CLI_INTEGER, .value = "K", .least = 1,
-     .help = "Number of components; default: what the singular values give evidence for."},
+     .help = "Number of components; default: what unmix choose recommends."},
     {.name = "output", .letter = 'o', .kind = CLI_FILE, .value = "OUT", .repeat = true,
      .help = "The result: .hspy (HyperSpy opens and plots it) or .npz (learning_results.load)."},
     {.name = "loss", .kind = CLI_CHOICE, .value = "frobenius|kl", .preset = "frobenius",
@@ -281,7 +281,8 @@ const cli_command cli_command_nmf = {
     .description =
         "Non-negative matrix factorisation: every pattern as a non-negative mixture of K "
         "component patterns, streamed, under the memory budget. Without -k the number of "
-        "components is what the singular values give evidence for, and the output says so.\n\n"
+        "components is what the evidence of unmix choose recommends; the output says the range that it "
+        "allows, and the report shows it.\n\n"
         "Convergence is judged by the projected gradient (relative to that of the empty model), "
         "and the result says whether it was reached. Errors are those of exactly the factors that "
         "are stored. Components are ordered by their contribution to all counts. A report for "

@@ -14,6 +14,7 @@ static const char *const start_names[] = {"auto",     "separable", "nndsvd", "nn
 void nmf_job_clear(nmf_job *job)
 {
     um_nmf_result_free(job->result);
+    um_choose_result_free(job->choice);
     cli_overview_free(&job->overview);
     cli_scan_close(&job->scan);
     free(job->report);
@@ -31,21 +32,25 @@ void nmf_job_clear(nmf_job *job)
 static um_status choose_k(nmf_job *job)
 {
     cli *c = job->c;
-    um_svd_options svd = {.k = 1, .weights = job->options.weights, .power_iterations = -1,
-                          .sums = job->overview.sums};
-    um_svd_result *r = NULL;
-    um_status status = um_svd(job->scan.matrix, &svd, &r);
+    const um_choose_options choose = {.weights = job->options.weights, .sums = job->overview.sums, .brief = true};
+    um_shape shape = um_matrix_get_info(job->scan.matrix)->shape;
+    um_choose_result *r = NULL;
+    if (shape.ny * shape.nx < 2 || shape.ky * shape.kx < 2) {
+        job->options.k = 1; /* there is nothing to choose */
+        return UM_OK;
+    }
+    um_status status = um_choose(job->scan.matrix, &choose, &r);
     if (status != UM_OK) {
         return status;
     }
-    job->options.k =
-        cli_evident_k(r, um_matrix_get_info(job->scan.matrix), &job->k_reason);
-    cli_note(c, "-k was not given: k = %lld (%s); 'unmix choose' tells how sure that is",
-             (long long)job->options.k, job->k_reason);
+    job->choice = r;
+    job->options.k = r->recommended;
+    cli_note(c, "-k was not given: k = %lld%s; the evidence allows %lld to %lld%s (%s)", (long long)r->recommended,
+             r->more && r->recommended == r->high ? " or more" : "", (long long)r->low, (long long)r->high,
+             r->more ? " and more" : "", r->why);
     job->overview.sums = r->sums; /* of use to the fit */
     job->options.sums = r->sums;
     r->sums = NULL;
-    um_svd_result_free(r);
     return UM_OK;
 }
 
@@ -230,8 +235,13 @@ static json_t *facts_json(const nmf_job *job)
                                       (json_int_t)r->excess.positions, "y", (json_int_t)r->excess.y,
                                       "x", (json_int_t)r->excess.x, "sigmas", r->excess.sigmas));
     }
-    if (object != NULL && job->k_reason != NULL) {
-        json_object_set_new(object, "k_reason", json_string(job->k_reason));
+    if (object != NULL && job->choice != NULL) {
+        const um_choose_result *choice = job->choice;
+        json_object_set_new(object, "k_reason", json_string(choice->why));
+        json_object_set_new(object, "k_low", json_integer((json_int_t)choice->low));
+        json_object_set_new(object, "k_high", json_integer((json_int_t)choice->high));
+        json_object_set_new(object, "k_more", json_boolean(choice->more));
+        json_object_set_new(object, "choose_seconds", json_real(choice->seconds));
     }
     if (object != NULL && job->runs > 1) {
         json_object_set_new(object, "runs", runs_json(job));
@@ -254,7 +264,7 @@ um_status nmf_job_store(nmf_job *job)
         status = cli_save_models(c, model, cli_given(c, "lazy-safe"), job->link, job->files);
     }
     if (status == UM_OK && job->report != NULL) {
-        um_report_options report = {.overwrite = c->force};
+        um_report_options report = {.overwrite = c->force, .choice = job->choice};
         status = um_report_write(c->ctx, model, job->report, &report);
         json_array_append_new(job->files, cli_json_text(job->report));
     }

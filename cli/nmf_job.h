@@ -19,7 +19,7 @@ typedef struct nmf_job {
     int runs;
     char *report, *checkpoint, *link; /* paths or NULL */
     cli_overview overview;
-    const char *k_reason;   /* why k, when it was chosen from the data */
+    um_choose_result *choice; /* how k was chosen, when it was not given */
     nmf_run *run;           /* of all runs */
     int best;               /* index of the one kept */
     um_nmf_result *result;

@@ -25,6 +25,7 @@ typedef struct um_choose_options {
     int64_t least, most; /* the k of the table: least .. most; 0 = 2 and 20, or fewer where the scan is small */
     um_weights weights;  /* auto = Poisson for counts; without them only the scree curve is told */
     const um_sums *sums; /* of the matrix when at hand (borrowed), or NULL */
+    bool brief;          /* no fits beyond 4 components above what singular values show; the table ends there */
 } um_choose_options;
 
 /* What is known about k components. Numbers that do not exist are NaN. */

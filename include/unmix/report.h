@@ -16,6 +16,7 @@ typedef struct um_report_options {
     const char *title;       /* NULL = from the input's name */
     const um_score *score;   /* against a truth, may be NULL */
     const um_evidence *evidence; /* cards of the components, tests of the residual; may be NULL */
+    const um_choose_result *choice; /* how the number of components was chosen; may be NULL */
     const char *const *notes; /* lines shown at the top, may be NULL */
     int note_count;
     bool overwrite;

@@ -90,6 +90,11 @@ static um_status run(um_choosing *c)
         UM_TRY(um_look_at_binned(c));
     }
     um_choose_decide(c->result);
+    um_choose_result *r = c->result;
+    while (c->brief && r->counts && r->rows > 1 && r->row[r->rows - 1].k > r->recommended &&
+           isnan(r->row[r->rows - 1].objective)) {
+        r->rows--;
+    }
     return UM_OK;
 }
 
@@ -125,7 +130,7 @@ um_status um_choose(um_matrix *matrix, const um_choose_options *options, um_choo
     size_t own = um_choose_plan(matrix, options);
     UM_TRY(um_budget_require(ctx, own, "the choice of k"));
     UM_TRY(um_matrix_keep(matrix, own));
-    um_choosing c = {.most = (size_t)most, .result = calloc(1, sizeof *c.result)};
+    um_choosing c = {.most = (size_t)most, .brief = options->brief, .result = calloc(1, sizeof *c.result)};
     if (c.result == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "no memory for a result");
     }

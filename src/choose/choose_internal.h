@@ -111,6 +111,7 @@ typedef struct um_choosing {
     um_sample sample;     /* the positions that are split */
     double unit;          /* value of a count: the gain, or 1 where that is near */
     size_t most;
+    bool brief;
     um_choose_result *result;
 } um_choosing;
 

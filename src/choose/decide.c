@@ -29,7 +29,7 @@ static void decide_by_elbow(um_choose_result *r, int64_t most)
 static const char *reason(const um_choose_result *r, int64_t spectrum, int64_t held, int64_t most)
 {
     if (spectrum > most) {
-        return "more singular values are above the noise than components were compared: raise the end of --k; dozens are "
+        return "more singular values are above the noise than components were compared: compare more (unmix choose --k 2..40); dozens are "
                "usual of polycrystals, whose grains unmix cluster may part better";
     }
     if (spectrum <= 1 && (!r->split || held <= 1)) {
@@ -58,7 +58,9 @@ void um_choose_decide(um_choose_result *r)
     r->more = spectrum > most;
     int64_t held = r->split ? most_of(r->held_out, r->held_out_binned) : spectrum;
     r->structure = spectrum > 1 || held > 1;
+    /* Halves show less than the whole; left-out entries are told from most of it. */
     int64_t supported = r->split ? most_of(r->held_out_best, r->held_out_binned_best) : spectrum;
+    supported = most_of(supported, r->held_out_entries_best);
     r->recommended = most_of(1, least_of(least_of(spectrum, supported), most));
     r->low = most_of(1, least_of(least_of(spectrum, held), most));
     r->high = most_of(1, least_of(most_of(spectrum, held), most));

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDS = 5, ROUNDS = 6, ROWS_PER_ITEM = 256, OTHERS = 6 };
+enum { FOLDS = 5, ROUNDS = 5, ROWS_PER_ITEM = 256, OTHERS = 6 };
 
 typedef struct folding {
     const um_scaled *whole; /* of the sample, bi-whitened */

@@ -76,7 +76,7 @@ static um_status fit_halves(um_choosing *c, const um_split *split, size_t most, 
 
 static size_t most_here(const um_choosing *c, size_t rows)
 {
-    size_t most = c->most;
+    size_t most = c->brief && thorough(c) < c->most ? thorough(c) : c->most;
     most = rows > 1 && rows - 1 < most ? rows - 1 : most;
     return most;
 }

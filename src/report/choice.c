@@ -71,7 +71,7 @@ static void put_figure(um_html *html, const um_choose_result *r)
     double *worst = column(html, r, offsetof(um_choose_row, worst_cosine));
     above_least(deviance, r->rows);
     above_least(coarse, r->rows);
-    um_html_put(html, "<section>\n<h2>Evidence</h2>\n<figure>\n<div class=\"figures\">\n");
+    um_html_put(html, "<section>\n<h2>Evidence for the number of components</h2>\n<figure>\n<div class=\"figures\">\n");
     um_chart spectrum = {.label_y = "singular value / edge", .log_y = true,
                          .alt = "Singular values in units of the edge of counting noise"};
     two_curves(html, r, scan, binned, &spectrum, true);
@@ -85,7 +85,7 @@ static void put_figure(um_html *html, const um_choose_result *r)
     }
     um_html_format(html, "</div>\n<figcaption><b>Figure %d.</b> ", ++html->figures);
     um_html_put(html,
-                "Left: bi-whitened singular values, the k-th at k; counting noise stays below the line. "
+                "Left: singular values, weighted so that counting noise is alike everywhere, the k-th at k; noise stays below the line. "
                 "Middle: how much worse than the best k a model of one half of the counts tells the other "
                 "half (the best itself is off the logarithmic axis). Blue: all positions that were split, "
                 "orange: the scan summed over small squares. Right: median (blue) and worst (orange) cosine "
@@ -111,12 +111,16 @@ static void cell(um_html *html, double value, int digits)
 
 static void put_table(um_html *html, const um_choose_result *r)
 {
-    um_html_put(html, "<table class=\"dense\">\n<caption>Every number of components</caption>\n<thead><tr><th class=\"n\">k</th>"
-                      "<th class=\"n\">singular value</th><th class=\"n\">binned</th>"
-                      "<th class=\"n\">held-out deviance</th><th class=\"n\">± to the best</th>"
-                      "<th class=\"n\">binned</th><th class=\"n\">held-out entries</th><th class=\"n\">cosine: median</th>"
-                      "<th class=\"n\">worst</th><th class=\"n\">starts</th><th class=\"n\">silhouette</th>"
-                      "<th class=\"n\">positions beyond noise %</th></tr></thead>\n<tbody>\n");
+    static const char *const heads[] = {"k",     "scan",   "binned", "scan",   "±",          "binned",
+                                        "entries", "median", "worst",  "starts", "silhouette", "noise %"};
+    um_html_put(html, "<table class=\"dense\">\n<caption>Every number of components</caption>\n<thead><tr><td></td>"
+                      "<th colspan=\"2\" class=\"n\">singular value</th><th colspan=\"3\" class=\"n\">held-out deviance</th>"
+                      "<th class=\"n\">held-out</th><th colspan=\"2\" class=\"n\">cosine of halves</th><th class=\"n\">cosine of</th>"
+                      "<td></td><th class=\"n\">beyond</th></tr>\n<tr>");
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        um_html_format(html, "<th class=\"n\">%s</th>", heads[i]);
+    }
+    um_html_put(html, "</tr></thead>\n<tbody>\n");
     for (int64_t i = 0; i < r->rows; i++) {
         const um_choose_row *row = &r->row[i];
         bool chosen = row->k == r->recommended;
@@ -135,7 +139,12 @@ static void put_table(um_html *html, const um_choose_result *r)
         cell(html, 100 * row->beyond_noise, 1);
         um_html_put(html, "</tr>\n");
     }
-    um_html_put(html, "</tbody>\n</table>\n</section>\n");
+    um_html_put(html, "</tbody>\n</table>\n<p>Singular value: by the edge of counting noise, of the scan and of the scan summed over "
+                      "small squares. Held-out deviance: how badly one half of the counts tells the other, per value; ± is the "
+                      "standard error of its difference from the best. Held-out entries: squared error of entries left out of the fit, by that of one "
+                      "component. Cosine of starts: the worst, between two starts. Silhouette: near 1 where the components of halves and starts "
+                      "fall into as many tight groups, below 0 where they do not. Beyond noise: positions whose residual counting "
+                      "noise does not explain.</p>\n</section>\n");
 }
 
 static void put_answer(um_html *html, const um_choose_result *r)
@@ -185,6 +194,15 @@ static void put_reading(um_html *html, const um_choice_page *page)
         um_html_put(html, "<section>\n<h2>To make this again</h2>\n<pre class=\"short\">");
         um_html_text(html, page->command);
         um_html_put(html, "</pre>\n</section>\n");
+    }
+}
+
+void um_section_choice(um_html *html, const um_facts *f)
+{
+    const um_choose_result *r = f->options->choice;
+    if (r != NULL) {
+        put_figure(html, r);
+        put_table(html, r);
     }
 }
 

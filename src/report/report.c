@@ -67,6 +67,7 @@ static um_status compose(um_html *html, const um_facts *f)
     UM_TRY(um_section_evidence(html, f));
     um_section_summary(html, f);
     um_section_score(html, f);
+    um_section_choice(html, f);
     UM_TRY(um_section_segments(html, f));
     UM_TRY(um_section_clusters(html, f));
     UM_TRY(um_section_overview(html, f));

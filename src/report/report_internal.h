@@ -146,6 +146,7 @@ um_status um_section_components(um_html *html, const um_facts *facts);
 void um_section_similarity(um_html *html, const um_facts *facts);
 um_status um_section_residual(um_html *html, const um_facts *facts);
 um_status um_section_evidence(um_html *html, const um_facts *facts);
+void um_section_choice(um_html *html, const um_facts *facts);
 void um_section_score(um_html *html, const um_facts *facts);
 void um_section_provenance(um_html *html, const um_facts *facts);
 

@@ -41,7 +41,7 @@ def test_tells_the_states_and_keeps_the_evidence(unmix, scan, tmp_path):
 
 def test_says_n_or_more_where_the_comparison_ended_too_early(unmix, scan, tmp_path):
     found = unmix("choose", scan, "--k", "1..2", "-o", tmp_path / "early.html")
-    assert found["more"] is True and found["recommended"] == found["high"] == 2 and "raise the end" in found["why"]
+    assert found["more"] is True and found["recommended"] == found["high"] == 2 and "compare more" in found["why"]
     assert "2 or more components" in (tmp_path / "early.html").read_text()
 
 

@@ -57,6 +57,20 @@ def test_nmf_by_default_finds_k_and_says_so(unmix, scan, tmp_path):
     assert "convergence  reached" in done.stdout and "of the positions" in done.stdout
     assert (tmp_path / "r.hspy").is_file() and (tmp_path / "r.html").is_file()
     assert not list(tmp_path.glob("*checkpoint*")) and not list(tmp_path.glob("*.part"))
+    page = (tmp_path / "r.html").read_text()
+    assert "Evidence for the number of components" in page and "held-out deviance" in page
+    given = unmix("nmf", scan, "-k", 3, "-o", tmp_path / "given.npz")
+    assert "k_low" not in given
+    assert "Evidence for the number" not in (tmp_path / "given.html").read_text()
+    found = unmix("nmf", scan, "-o", tmp_path / "found.npz", "--no-report")
+    chosen = unmix("choose", scan)
+    assert [found[key] for key in ("k", "k_low", "k_high")] == [chosen[key] for key in ("recommended", "low", "high")]
+    assert found["k"] == 3
+
+
+def test_one_position_is_one_component(unmix, tmp_path):
+    np.save(tmp_path / "one.npy", np.arange(1, 65, dtype="u2").reshape(1, 1, 8, 8))
+    assert unmix("nmf", tmp_path / "one.npy", "-o", tmp_path / "r.npz", "--no-report")["k"] == 1
 
 
 def test_nmf_keys(unmix, scan, mixture, tmp_path):
