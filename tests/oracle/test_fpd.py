@@ -52,3 +52,16 @@ def test_nmf_after_binning(unmix, scan, tmp_path):
     assert abs(done["frobenius_error"] - error) < 1e-4 * error
     # The best rank-3 matrix of any sign leaves 999.390; scikit-learn's NMF from nndsvd 999.896.
     assert 999.390 - 1e-3 <= error <= 999.95
+
+
+def test_a_run_of_the_real_scan_says_what_it_cannot_support(unmix, shared, tmp_path):
+    """From file to report, unattended; with so few positions the limits are the result."""
+    plan = tmp_path / "plan.ini"
+    plan.write_text(f"[input]\nfile = {shared}/fpd/FPD_HDF5.hdf5\n[prep]\nbin-signal = 4\nmask-beam = 8\n[identify]\nrun = no\n"
+                    f"[measure]\nrun = yes\n[output]\nfolder = {tmp_path}/out\n")
+    made = unmix("run", plan, "--quiet")
+    limits = " ".join(made["study"]["report"]["limits"])
+    assert "The evidence allows" in limits and "have no name" in limits and "thickness is not known" in limits
+    assert "fewer than 10 particles" in limits
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "What limits this result" in page and "Methods, for a paper" in page
