@@ -63,12 +63,15 @@ static void put_foot(um_html *html, const um_facts *f)
 static um_status compose(um_html *html, const um_facts *f)
 {
     put_head(html, f);
-    um_section_verdict(html, f);
+    bool segmented = strcmp(um_model_method(f->model), "SEGMENT") == 0;
+    UM_TRY(um_section_segments(html, f));
+    if (!segmented) { /* its verdict is about the fit that it was made from */
+        um_section_verdict(html, f);
+    }
     UM_TRY(um_section_evidence(html, f));
     um_section_summary(html, f);
     um_section_score(html, f);
     um_section_choice(html, f);
-    UM_TRY(um_section_segments(html, f));
     UM_TRY(um_section_clusters(html, f));
     UM_TRY(um_section_overview(html, f));
     UM_TRY(um_section_components(html, f));
