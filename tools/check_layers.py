@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 LAYERS = ["base", "kernels", "shapes", "io", "model", "prep", "image", "crystal", "specimen", "simulate", "factor",
-          "cluster", "segment", "measure", "verify", "choose", "report", "bench"]
+          "cluster", "segment", "identify", "measure", "verify", "choose", "report", "bench"]
 PART_OF = {"ica": "factor", "online": "factor", "evidence": "verify", "instrument": "simulate", "scene": "specimen", "stability": "choose"}  # modules of several public headers
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atof|atol)\s*\(")

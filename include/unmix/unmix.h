@@ -10,6 +10,7 @@
 #include "unmix/evidence.h"
 #include "unmix/factor.h"
 #include "unmix/ica.h"
+#include "unmix/identify.h"
 #include "unmix/image.h"
 #include "unmix/instrument.h"
 #include "unmix/io.h"

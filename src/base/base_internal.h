@@ -113,7 +113,8 @@ enum um_random_stream {
     UM_STREAM_ICA,
     UM_STREAM_SPOTCHECK,
     UM_STREAM_SIGNS,
-    UM_STREAM_ENTRIES
+    UM_STREAM_ENTRIES,
+    UM_STREAM_IDENTIFY
 };
 
 /* What solvers ask of a group of ranks; serial now, so that no solver ever names MPI. */
