@@ -130,7 +130,7 @@ static um_status add_folder(job *j, const char *folder)
     }
     free(list);
     if (status == UM_OK && j->count == before) {
-        status = cli_fail(j->c, UM_ERROR_ARGUMENT, "--cif %s: none of its files holds a structure", folder);
+        status = cli_fail(j->c, UM_ERROR_FORMAT, "--cif %s: none of its files holds a structure", folder);
     }
     return status;
 }

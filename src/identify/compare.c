@@ -18,6 +18,17 @@ static bool on_detector(const um_frame *f, double x, double y)
     return true;
 }
 
+void um_scene_measure(um_scene_of *scene)
+{
+    static const double margin = 0.5;
+    double squares = 0.0;
+    for (int64_t i = 0; i < scene->spots; i++) {
+        squares += scene->spot[i].amplitude * scene->spot[i].amplitude;
+    }
+    scene->norm = sqrt(squares);
+    scene->weakest = scene->spots > 0 ? margin * scene->spot[scene->spots - 1].amplitude / scene->spot[0].amplitude : 0.0;
+}
+
 static int64_t nearest_free(const um_scene_of *scene, const um_pairing *p, double x, double y, double reach)
 {
     int64_t best = -1;
@@ -43,7 +54,7 @@ void um_pair(const um_scene_of *scene, const um_geometry *g, const um_mark_spot 
         double x = g->tx + g->scale * (marks[m].x * (1.0 + g->exx) + marks[m].y * g->exy);
         double y = g->ty + g->scale * (marks[m].x * g->exy + marks[m].y * (1.0 - g->exx));
         double b = marks[m].amplitude;
-        out->expected[m] = on_detector(scene->frame, x, y);
+        out->expected[m] = b >= scene->weakest * marks[0].amplitude && on_detector(scene->frame, x, y);
         if (!out->expected[m]) {
             continue;
         }

@@ -6,32 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_SPOTS = 4, MOST_WORKERS = 64 };
-static const double same_deg = 5.0; /* orientations nearer than this are one */
-
-const char *um_verdict_word(um_verdict verdict)
-{
-    static const char *const words[] = {"phase", "unknown", "amorphous", "background"};
-    return words[verdict];
-}
-
-typedef struct work {
-    um_context *ctx;
-    um_identify_job job;
-    um_model *model;
-    um_identification *out;
-    um_found *found;    /* k */
-    um_fit *fit;        /* k x phases */
-    double *null_score; /* k x null patterns */
-    um_bounds bounds;   /* of this round */
-    bool with_null;
-    struct {
-        um_polar *polar;
-        um_fit *fit;
-        double score;
-    } worker[MOST_WORKERS];
-} work;
-
 /* ---- settings from the model ------------------------------------------------------------------------------ */
 
 static double number_in(json_t *object, const char *key, int depth)
@@ -126,18 +100,9 @@ static um_status find_all_spots(um_context *ctx, um_model *model, double g_min_p
 
 /* ---- all against all -------------------------------------------------------------------------------------- */
 
-static double highest(const um_fit *fit, size_t phases)
-{
-    double best = 0.0;
-    for (size_t p = 0; p < phases; p++) {
-        best = fmax(best, fit[p].pairing.score);
-    }
-    return best;
-}
-
 static um_status compare(void *user, int64_t item, int worker)
 {
-    work *w = user;
+    um_naming *w = user;
     int64_t per = w->with_null ? w->job.how.null_patterns + 1 : 1, c = item / per, draw = item % per - 1;
     const um_found *found = &w->found[c];
     um_blob_spot spots[UM_MOST_SPOTS];
@@ -145,7 +110,7 @@ static um_status compare(void *user, int64_t item, int worker)
     um_fit *fit = draw < 0 ? w->fit + c * (int64_t)w->job.phases : w->worker[worker].fit;
     UM_TRY(um_check_cancel(w->ctx));
     w->worker[worker].score = 0.0;
-    if (count < LEAST_SPOTS) {
+    if (count < UM_LEAST_SPOTS) {
         return UM_OK;
     }
     memcpy(spots, found->spot, (size_t)count * sizeof *spots);
@@ -154,13 +119,13 @@ static um_status compare(void *user, int64_t item, int worker)
         count = um_null_draw(random, c, draw, &w->job.frame, found->spot, count, spots);
     }
     um_identify_spots(&w->job, w->worker[worker].polar, &w->bounds, spots, count, fit);
-    w->worker[worker].score = highest(fit, w->job.phases);
+    w->worker[worker].score = um_naming_highest(fit, w->job.phases);
     return UM_OK;
 }
 
 static um_status keep(void *user, int64_t item, int worker)
 {
-    work *w = user;
+    um_naming *w = user;
     int64_t per = w->with_null ? w->job.how.null_patterns + 1 : 1, draw = item % per - 1;
     if (draw >= 0) {
         w->null_score[item / per * w->job.how.null_patterns + draw] = w->worker[worker].score;
@@ -169,10 +134,10 @@ static um_status keep(void *user, int64_t item, int worker)
     return UM_OK;
 }
 
-static um_status compare_all(work *w, bool with_null)
+static um_status compare_all(um_naming *w, bool with_null)
 {
     um_context *ctx = w->ctx;
-    int threads = um_context_threads(ctx) < MOST_WORKERS ? um_context_threads(ctx) : MOST_WORKERS;
+    int threads = um_context_threads(ctx) < UM_NAMING_WORKERS ? um_context_threads(ctx) : UM_NAMING_WORKERS;
     um_status status = UM_OK;
     w->with_null = with_null;
     for (int i = 0; i < threads && status == UM_OK; i++) {
@@ -198,276 +163,9 @@ static um_status compare_all(work *w, bool with_null)
     return status;
 }
 
-/* ---- calibration ------------------------------------------------------------------------------------------ */
-
-static const um_fit *fit_of(const work *w, int64_t c, size_t p)
-{
-    return &w->fit[c * (int64_t)w->job.phases + (int64_t)p];
-}
-
-static int32_t best_phase(const work *w, int64_t c, int32_t but)
-{
-    int32_t best = -1;
-    for (size_t p = 0; p < w->job.phases; p++) {
-        double score = fit_of(w, c, p)->pairing.score;
-        if ((int32_t)p != but && score > 0.0 && (best < 0 || score > fit_of(w, c, (size_t)best)->pairing.score)) {
-            best = (int32_t)p;
-        }
-    }
-    return best;
-}
-
-static bool is_named(const work *w, int64_t c)
-{
-    const um_identified *i = &w->out->component[c];
-    return isfinite(i->chance) && i->chance <= w->job.how.false_rate;
-}
-
-/* What a common scale is worth: of each component the best score among candidates that want about that scale. */
-static double worth(const work *w, double log_scale)
-{
-    static const double same = 0.004;
-    double sum = 0.0, given = log(w->job.bounds.scale);
-    for (int64_t c = 0; c < w->out->k; c++) {
-        double best = 0.0;
-        for (size_t p = 0; p < w->job.phases && is_named(w, c); p++) {
-            const um_fit *f = fit_of(w, c, p);
-            double off = f->geometry.scale > 0.0 ? (log(f->geometry.scale) - log_scale) / same : 100.0;
-            best = fmax(best, f->pairing.score * exp(-0.5 * off * off));
-        }
-        sum += best;
-    }
-    double away = (log_scale - given) / fmax(w->job.bounds.scale_tolerance, 1e-9);
-    return sum * exp(-0.5 * away * away);
-}
-
-static double middle(double *values, int64_t count, double preset)
-{
-    return count > 0 ? um_median(values, (size_t)count) : preset;
-}
-
-/* One microscope: scale, centre and ellipse that the named components share, with what is left to each of them. */
-static um_status agree(work *w)
-{
-    int64_t k = w->out->k, n = 0;
-    double best = 0.0, chosen = log(w->job.bounds.scale);
-    double *values = calloc((size_t)(5 * k), sizeof *values);
-    if (values == NULL) {
-        return um_fail(w->ctx, UM_ERROR_MEMORY, "identify: no memory");
-    }
-    for (int64_t c = 0; c < k; c++) {
-        for (size_t p = 0; p < w->job.phases && is_named(w, c); p++) {
-            double scale = fit_of(w, c, p)->geometry.scale, now = scale > 0.0 ? worth(w, log(scale)) : 0.0;
-            if (now > best) {
-                best = now;
-                chosen = log(scale);
-            }
-        }
-    }
-    for (int64_t c = 0; c < k; c++) {
-        const um_fit *mine = NULL;
-        for (size_t p = 0; p < w->job.phases && is_named(w, c); p++) {
-            const um_fit *f = fit_of(w, c, p);
-            bool near = f->geometry.scale > 0.0 && fabs(log(f->geometry.scale) - chosen) < 0.01;
-            mine = near && (mine == NULL || f->pairing.score > mine->pairing.score) ? f : mine;
-        }
-        if (mine != NULL) {
-            const um_geometry *g = &mine->geometry;
-            values[n] = log(g->scale);
-            values[k + n] = g->tx;
-            values[2 * k + n] = g->ty;
-            values[3 * k + n] = g->exx;
-            values[4 * k + n] = g->exy;
-            n++;
-        }
-    }
-    if (n > 0) {
-        static const double scale_left = 0.003, center_left = 0.5, strain_left = 0.003;
-        w->bounds = (um_bounds){.scale = exp(middle(values, n, chosen)),
-                                .scale_tolerance = fmin(scale_left, w->bounds.scale_tolerance),
-                                .center = fmin(center_left, w->bounds.center),
-                                .strain = fmin(strain_left, w->bounds.strain),
-                                .center_x = middle(values + k, n, 0.0), .center_y = middle(values + 2 * k, n, 0.0),
-                                .strain_x = middle(values + 3 * k, n, 0.0), .strain_y = middle(values + 4 * k, n, 0.0)};
-    }
-    free(values);
-    return UM_OK;
-}
-
-/* ---- verdicts --------------------------------------------------------------------------------------------- */
-
-static void ask_chance(work *w)
-{
-    int64_t n = w->job.how.null_patterns;
-    for (int64_t c = 0; c < w->out->k; c++) {
-        double score = highest(w->fit + c * (int64_t)w->job.phases, w->job.phases);
-        w->out->component[c].chance =
-            w->found[c].count >= LEAST_SPOTS && n >= 2 ? um_null_chance(w->null_score + c * n, n, score) : NAN;
-    }
-}
-
-static const char *name_of(const work *w, int32_t phase)
-{
-    return w->job.candidate[phase].name;
-}
-
-static void say_why(const work *w, int64_t c, double free_rival, int32_t rival)
-{
-    um_identified *i = &w->out->component[c];
-    char *text = i->reason;
-    size_t size = sizeof i->reason;
-    switch (i->verdict) {
-    case UM_VERDICT_BACKGROUND:
-        snprintf(text, size, "%lld spots above the background, and no ring", (long long)w->found[c].count);
-        break;
-    case UM_VERDICT_AMORPHOUS:
-        snprintf(text, size, "%lld spots above the background, and a diffuse ring at %.3f 1/\u00c5", (long long)w->found[c].count,
-                 i->halo_per_A);
-        break;
-    case UM_VERDICT_UNKNOWN:
-        snprintf(text, size, "the best, %s at %.3f, is no better than what lattices that are none of the candidates reach in %.2g of "
-                             "all cases",
-                 i->best.phase >= 0 ? name_of(w, i->best.phase) : "nothing", i->best.score, i->chance);
-        break;
-    case UM_VERDICT_PHASE:
-        if (rival >= 0 && free_rival > i->best.score - 0.02 && i->margin > 0.02) {
-            snprintf(text, size, "only the size of a pixel tells it from %s, which would fit as well (%.3f) with another",
-                     name_of(w, rival), free_rival);
-        } else if (i->runner_up.phase >= 0 && i->margin < 0.02) {
-            snprintf(text, size, "%s fits nearly as well (%.3f): this pattern does not tell them apart",
-                     name_of(w, i->runner_up.phase), i->runner_up.score);
-        } else {
-            snprintf(text, size, "%d of %lld spots with %.0f %% of their strength; %.0f %% of the strength expected is seen",
-                     i->best.matched, (long long)w->found[c].count, 100.0 * i->best.explained, 100.0 * i->best.seen);
-        }
-        break;
-    }
-}
-
-static um_status list_spots(const work *w, int64_t c, const um_fit *fit)
-{
-    um_identified *i = &w->out->component[c];
-    const um_found *found = &w->found[c];
-    um_mark_spot marks[UM_MOST_MARKS];
-    um_pairing pairs = {0};
-    um_scene_of scene = {.frame = &w->job.frame, .spot = found->spot, .spots = found->count, .norm = 1.0,
-                         .sigma_px = w->job.how.spot_px};
-    const um_frame *f = &w->job.frame;
-    i->spot = calloc((size_t)found->count + 1, sizeof *i->spot);
-    i->reflection = calloc(UM_MOST_MARKS, sizeof *i->reflection);
-    if (i->spot == NULL || i->reflection == NULL) {
-        return um_fail(w->ctx, UM_ERROR_MEMORY, "identify: no memory");
-    }
-    int64_t n = 0;
-    if (fit != NULL) {
-        const um_geometry *g = &fit->geometry;
-        n = um_marks_make(w->job.library[i->best.phase].reflections, &w->job.beam, &fit->orientation, 0.003, marks, UM_MOST_MARKS);
-        um_pair(&scene, g, marks, n, &pairs);
-        for (int64_t m = 0; m < n; m++) {
-            if (pairs.expected[m]) {
-                um_identify_spot *r = &i->reflection[i->reflections++];
-                double x = g->tx + g->scale * (marks[m].x * (1.0 + g->exx) + marks[m].y * g->exy);
-                double y = g->ty + g->scale * (marks[m].x * g->exy + marks[m].y * (1.0 - g->exx));
-                *r = (um_identify_spot){.row = f->cy - y, .column = f->cx + x, .amplitude = marks[m].amplitude / marks[0].amplitude,
-                                        .hkl = {marks[m].hkl[0], marks[m].hkl[1], marks[m].hkl[2]}};
-                for (int64_t s = 0; s < found->count; s++) {
-                    r->paired = r->paired || pairs.mark_of[s] == m;
-                }
-            }
-        }
-    }
-    i->spots = (size_t)found->count;
-    for (int64_t s = 0; s < found->count; s++) {
-        i->spot[s] = (um_identify_spot){.row = f->cy - found->spot[s].y, .column = f->cx + found->spot[s].x,
-                                        .amplitude = found->spot[s].amplitude / found->spot[0].amplitude,
-                                        .paired = fit != NULL && pairs.mark_of[s] >= 0};
-    }
-    return UM_OK;
-}
-
-static um_status judge(work *w, int64_t c, const double *free_score)
-{
-    um_identified *i = &w->out->component[c];
-    const um_found *found = &w->found[c];
-    int32_t best = best_phase(w, c, -1), second = best_phase(w, c, best), rival = -1;
-    i->best.phase = i->runner_up.phase = -1;
-    i->orientation = -1;
-    i->halo_per_A = found->halo_px * w->job.how.scale_per_A;
-    for (size_t p = 0; p < w->job.phases; p++) {
-        i->score_of[p] = fit_of(w, c, p)->pairing.score;
-        if ((int32_t)p != best && free_score[p] > 0.0 && (rival < 0 || free_score[p] > free_score[rival])) {
-            rival = (int32_t)p;
-        }
-    }
-    if (best >= 0) {
-        um_match_tell(&w->job, best, fit_of(w, c, (size_t)best), &i->best);
-    }
-    if (second >= 0) {
-        um_match_tell(&w->job, second, fit_of(w, c, (size_t)second), &i->runner_up);
-    }
-    i->margin = i->best.score - i->runner_up.score;
-    if (found->count < LEAST_SPOTS) {
-        i->verdict = isfinite(found->halo_px) ? UM_VERDICT_AMORPHOUS : UM_VERDICT_BACKGROUND;
-    } else {
-        bool asked = w->job.how.null_patterns >= 2;
-        i->verdict = best >= 0 && (!asked || is_named(w, c)) ? UM_VERDICT_PHASE : UM_VERDICT_UNKNOWN;
-    }
-    say_why(w, c, rival >= 0 ? free_score[rival] : 0.0, rival);
-    return list_spots(w, c, best >= 0 ? fit_of(w, c, (size_t)best) : NULL);
-}
-
-static void tell_calibration(work *w)
-{
-    um_identification *out = w->out;
-    double low = INFINITY, high = 0.0;
-    int64_t n = 0;
-    for (int64_t c = 0; c < out->k; c++) {
-        const um_identified *i = &out->component[c];
-        if (i->verdict == UM_VERDICT_PHASE) {
-            low = fmin(low, i->best.scale);
-            high = fmax(high, i->best.scale);
-            n++;
-        }
-    }
-    out->scale = n > 0 ? w->job.bounds.scale / w->bounds.scale : NAN;
-    out->scale_spread = n > 0 ? high / low - 1.0 : NAN;
-    out->shift_x = n > 0 ? w->bounds.center_x : NAN;
-    out->shift_y = n > 0 ? -w->bounds.center_y : NAN;
-    double strain = hypot(w->bounds.strain_x, w->bounds.strain_y);
-    out->ellipse_ratio = n > 0 ? (1.0 + strain) / (1.0 - strain) : NAN;
-    out->ellipse_deg = n > 0 && strain > 0.0 ? 90.0 / M_PI * atan2(w->bounds.strain_y, w->bounds.strain_x) : NAN;
-}
-
-static um_status relate(work *w)
-{
-    um_identification *out = w->out;
-    int32_t next = 0;
-    out->relation = calloc((size_t)(out->k * (out->k - 1) / 2 + 1), sizeof *out->relation);
-    if (out->relation == NULL) {
-        return um_fail(w->ctx, UM_ERROR_MEMORY, "identify: no memory");
-    }
-    for (int64_t b = 0; b < out->k; b++) {
-        um_identified *ib = &out->component[b];
-        for (int64_t a = 0; a < b && ib->verdict == UM_VERDICT_PHASE; a++) {
-            const um_identified *ia = &out->component[a];
-            if (ia->verdict != UM_VERDICT_PHASE || ia->best.phase != ib->best.phase) {
-                continue;
-            }
-            um_relation *r = &out->relation[out->relations++];
-            *r = (um_relation){.a = a, .b = b};
-            r->angle_deg = um_laue_angle(&w->job.library[ia->best.phase].laue, &ia->best.orientation, &ib->best.orientation, r->axis);
-            ib->orientation = ib->orientation < 0 && r->angle_deg < same_deg ? ia->orientation : ib->orientation;
-        }
-        if (ib->verdict == UM_VERDICT_PHASE && ib->orientation < 0) {
-            ib->orientation = next++;
-        }
-    }
-    return UM_OK;
-}
-
 /* ---- the whole -------------------------------------------------------------------------------------------- */
 
-static um_status prepare(work *w, size_t count)
+static um_status prepare(um_naming *w, size_t count)
 {
     um_identification *out = w->out;
     size_t k = (size_t)out->k;
@@ -500,7 +198,7 @@ static um_status prepare(work *w, size_t count)
     return UM_OK;
 }
 
-static um_status name_all(work *w)
+static um_status name_all(um_naming *w)
 {
     size_t all = (size_t)w->out->k * w->job.phases;
     double *free_score = calloc(all, sizeof *free_score);
@@ -512,25 +210,25 @@ static um_status name_all(work *w)
     w->bounds.center = fmin(w->bounds.center, 1.0);
     um_status status = compare_all(w, w->job.how.null_patterns > 0);
     if (status == UM_OK) {
-        ask_chance(w);
+        um_naming_ask_chance(w);
         for (size_t i = 0; i < all; i++) {
             free_score[i] = w->fit[i].pairing.score;
         }
-        status = agree(w);
+        status = um_naming_agree(w);
     }
     status = status == UM_OK ? compare_all(w, false) : status;
     for (int64_t c = 0; c < w->out->k && status == UM_OK; c++) {
-        status = judge(w, c, free_score + (size_t)c * w->job.phases);
+        status = um_naming_judge(w, c, free_score + (size_t)c * w->job.phases);
     }
     if (status == UM_OK) {
-        tell_calibration(w);
-        status = relate(w);
+        um_naming_tell_calibration(w);
+        status = um_naming_relate(w);
     }
     free(free_score);
     return status;
 }
 
-static um_status begin(work *w, const um_candidate *candidates, size_t count, um_identify_options *how)
+static um_status begin(um_naming *w, const um_candidate *candidates, size_t count, um_identify_options *how)
 {
     um_shape shape = um_model_shape(w->model);
     um_frame frame = {.ky = shape.ky, .kx = shape.kx, .mask = um_model_signal_mask(w->model)};
@@ -551,7 +249,7 @@ um_status um_identify_model(um_context *ctx, um_model *model, const um_candidate
                             const um_identify_options *options, um_identification **out)
 {
     um_identify_options how = options != NULL ? *options : um_identify_defaults();
-    work w = {.ctx = ctx, .model = model, .out = calloc(1, sizeof *w.out)};
+    um_naming w = {.ctx = ctx, .model = model, .out = calloc(1, sizeof *w.out)};
     *out = NULL;
     if (w.out == NULL) {
         return um_fail(ctx, UM_ERROR_MEMORY, "identify: no memory");

@@ -122,7 +122,8 @@ typedef struct um_scene_of {
     const um_frame *frame;
     const um_blob_spot *spot;
     int64_t spots;
-    double norm; /* sqrt of the sum of squared amplitudes */
+    double norm;     /* sqrt of the sum of squared amplitudes */
+    double weakest;  /* reflections below this part of the strongest amplitude would not be seen: they do not count */
     double sigma_px;
 } um_scene_of;
 
@@ -133,6 +134,8 @@ typedef struct um_pairing {
     bool expected[UM_MOST_MARKS];   /* on the detector, not under the mask */
 } um_pairing;
 
+/* Sets norm and weakest of spots, brightest first. */
+void um_scene_measure(um_scene_of *scene);
 void um_pair(const um_scene_of *scene, const um_geometry *g, const um_mark_spot *marks, int64_t count, um_pairing *out);
 
 /* polar.c: the coarse search. */
@@ -190,6 +193,37 @@ int64_t um_null_draw(um_random random, int64_t c, int64_t draw, const um_frame *
                      um_blob_spot *out);
 /* Chance of at least `score` if ln(s / (1 - s)) of scores has a Gumbel distribution of the mean and variance found. */
 double um_null_chance(const double *scores, int64_t count, double score);
+
+/* ---- identify.c: the components of a model ---------------------------------------------------------------- */
+
+enum { UM_LEAST_SPOTS = 4, UM_NAMING_WORKERS = 64 };
+typedef struct um_naming {
+    um_context *ctx;
+    um_identify_job job;
+    um_model *model;
+    um_identification *out;
+    um_found *found;    /* k */
+    um_fit *fit;        /* k x phases */
+    double *null_score; /* k x null patterns */
+    um_bounds bounds;   /* of this round */
+    bool with_null;
+    struct {
+        um_polar *polar;
+        um_fit *fit;
+        double score;
+    } worker[UM_NAMING_WORKERS];
+} um_naming;
+
+/* calibrate.c: bounds about what the named components agree on. */
+um_status um_naming_agree(um_naming *w);
+/* verdict.c */
+const um_fit *um_naming_fit(const um_naming *w, int64_t c, size_t p);
+bool um_naming_is_named(const um_naming *w, int64_t c);
+double um_naming_highest(const um_fit *fit, size_t phases);
+void um_naming_ask_chance(um_naming *w);
+um_status um_naming_judge(um_naming *w, int64_t c, const double *free_score);
+void um_naming_tell_calibration(um_naming *w);
+um_status um_naming_relate(um_naming *w);
 
 /* tell.c: a fit as it is told. */
 void um_match_tell(const um_identify_job *job, int32_t phase, const um_fit *fit, um_match *out);

@@ -102,11 +102,8 @@ void um_identify_spots(const um_identify_job *job, um_polar *polar, const um_bou
 {
     enum { STARTS = 6 };
     um_scene_of scene = {.frame = &job->frame, .spot = spots, .spots = count, .sigma_px = job->how.spot_px};
-    double step = job->how.step_deg * M_PI / 180.0, squares = 0.0;
-    for (int64_t i = 0; i < count; i++) {
-        squares += spots[i].amplitude * spots[i].amplitude;
-    }
-    scene.norm = sqrt(squares);
+    double step = job->how.step_deg * M_PI / 180.0;
+    um_scene_measure(&scene);
     um_polar_fill(polar, spots, count);
     for (size_t p = 0; p < job->phases; p++) {
         um_start start[STARTS];

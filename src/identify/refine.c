@@ -52,7 +52,7 @@ static double clamp(double x, double middle, double most)
     return fmin(fmax(x, middle - most), middle + most);
 }
 
-/* One step of least squares; parameters are drawn to the middle of their bounds with a third of the bound as standard deviation, pairs have
+/* One step of least squares; parameters are drawn to the middle of their bounds with half of the bound as standard deviation, pairs have
  * half a pixel. Returns the turn. */
 static double improve(const um_scene_of *scene, const um_bounds *bounds, const um_mark_spot *marks,
                       const um_pairing *pairs, um_geometry *g)
@@ -86,7 +86,7 @@ static double improve(const um_scene_of *scene, const um_bounds *bounds, const u
     const double now[UNKNOWNS] = {0.0, log(g->scale / bounds->scale), g->exx - bounds->strain_x,
                                   g->exy - bounds->strain_y, g->tx - bounds->center_x, g->ty - bounds->center_y};
     for (int r = 0; r < UNKNOWNS; r++) {
-        double sigma = fmax(bound[r] / 3.0, 1e-9), prior = 1.0 / (sigma * sigma);
+        double sigma = fmax(0.5 * bound[r], 1e-9), prior = 1.0 / (sigma * sigma);
         a[r][r] += prior;
         b[r] -= prior * now[r];
     }

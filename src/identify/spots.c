@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double least_sigmas = 5.0;    /* of the ring's scatter */
+static const double least_sigmas = 6.0;    /* of the ring's scatter */
 static const double least_part = 0.001;    /* of the strongest */
 
 typedef struct work {
@@ -60,12 +60,19 @@ static um_status smoothen(um_context *ctx, work *w, double sigma)
     return status;
 }
 
-/* Median, and the scatter of the lower half: spots are above. */
+/* Median, and the scatter of the lower half, of what is no spot: the top is cut at three times the scatter until nothing goes. */
 static void measure_ring(double *values, int64_t count, double *median, double *scatter)
 {
-    *median = um_median(values, (size_t)count); /* sorts */
-    double quarter = count > 0 ? values[count / 4] : 0.0;
-    *scatter = (*median - quarter) / 0.6745;
+    qsort(values, (size_t)count, sizeof *values, um_compare_f64);
+    *median = *scatter = 0.0;
+    for (int64_t left = 0; count > 0 && left != count;) {
+        left = count;
+        *median = 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+        *scatter = (*median - values[count / 4]) / 0.6745;
+        while (count > 4 && values[count - 1] > *median + 3.0 * *scatter) {
+            count--;
+        }
+    }
 }
 
 static um_status measure_rings(um_context *ctx, work *w)
