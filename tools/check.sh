@@ -74,8 +74,10 @@ if [ "$tier" != short ]; then
         sed -n 's/^scores: /    /p' "$results/oracles.log"
     fi
     slow=(--no-suite slow-in-valgrind)
+    checked=(--no-suite slow-when-checked)
     if [ "$tier" = long ]; then
         slow=()
+        checked=()
     fi
     units valgrind build-check --suite unit "${slow[@]}" --timeout-multiplier 20 --wrapper \
         "valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=$here/tests/valgrind.supp"
@@ -85,7 +87,7 @@ if [ "$tier" != short ]; then
     export LSAN_OPTIONS=suppressions=$here/tests/lsan.supp:print_suppressions=0
     if check sanitizer-build tools/build.sh build-sanitize -Db_sanitize=address,undefined \
         -Db_lundef=false -Doptimization=1 -Ddebug=true; then
-        units units-sanitized build-sanitize --suite unit --timeout-multiplier 5
+        units units-sanitized build-sanitize --suite unit "${checked[@]}" --timeout-multiplier 5
         if compgen -G 'tests/cli/test_*.py' >/dev/null; then
             # Demo and benchmark only run, minutes long under instrumentation, what other tests run on less.
             python command-line-sanitized "$here/build-sanitize/unmix" tests/cli -m 'not long' \
@@ -95,7 +97,7 @@ if [ "$tier" != short ]; then
     # Counting lines makes the solver twenty times slower, so it has a build of its own and leaves out what iterates.
     if check coverage-build tools/build.sh build-coverage -Db_coverage=true -Doptimization=1 -Ddebug=true; then
         find build-coverage -name '*.gcda' -delete
-        units units-counted build-coverage --suite unit --timeout-multiplier 5
+        units units-counted build-coverage --suite unit "${checked[@]}" --timeout-multiplier 5
         if compgen -G 'tests/cli/test_*.py' >/dev/null; then
             python command-line-counted "$here/build-coverage/unmix" tests/cli -m 'not long and not heavy' \
                 --ignore tests/cli/test_demo.py --ignore tests/cli/test_bench.py
