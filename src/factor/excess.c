@@ -167,22 +167,25 @@ um_status um_residual_expected(const um_scaled *s, const um_nmf_state *state, do
     return UM_OK;
 }
 
+um_status um_residual_beyond(const um_scaled *s, const um_nmf_state *state, const double *map_weighted,
+                             double **beyond, double **spread)
+{
+    UM_TRY(um_buffer_alloc(s->ctx, s->n, sizeof **beyond, "a map", beyond));
+    UM_TRY(um_buffer_alloc(s->ctx, s->n, sizeof **spread, "a map", spread));
+    UM_TRY(um_residual_expected(s, state, *beyond, *spread));
+    for (size_t p = 0; p < s->n; p++) {
+        (*beyond)[p] = map_weighted[p] / (double)s->noisy_columns - (*beyond)[p];
+    }
+    return UM_OK;
+}
+
 um_status um_residual_excess(const um_scaled *s, const um_nmf_state *state, const double *map_weighted,
                              double *score, um_excess *out)
 {
     const um_matrix_info *info = um_matrix_get_info(s->matrix);
     double *beyond = NULL;
     double *spread = NULL;
-    um_status status = um_buffer_alloc(s->ctx, s->n, sizeof *beyond, "a map", &beyond);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n, sizeof *spread, "a map", &spread);
-    }
-    if (status == UM_OK) {
-        status = um_residual_expected(s, state, beyond, spread);
-    }
-    for (size_t p = 0; status == UM_OK && p < s->n; p++) {
-        beyond[p] = map_weighted[p] / (double)s->noisy_columns - beyond[p];
-    }
+    um_status status = um_residual_beyond(s, state, map_weighted, &beyond, &spread);
     if (status == UM_OK) {
         status = score_map(s->ctx, info->shape.ny, info->shape.nx, beyond, spread, score, out);
     }

@@ -247,6 +247,9 @@ void um_residual_free(um_residual *residual);
  * pixel); n each, NaN where there is no pattern. */
 um_status um_residual_expected(const um_scaled *scaled, const um_nmf_state *state, double *mean,
                                double *spread);
+/* The weighted residual of each pattern (per pixel) less that mean, and the deviation; n each, which the caller frees. */
+um_status um_residual_beyond(const um_scaled *scaled, const um_nmf_state *state,
+                             const double *map_weighted, double **beyond, double **spread);
 /* Of the 3 x 3 positions around one: the mean deviation from `level` in standard deviations of noise, or NaN. The largest
  * is left out: one count in a pixel that has hardly any would do. */
 double um_excess_box(int64_t ny, int64_t nx, const double *map, const double *spread, double level,

@@ -54,16 +54,7 @@ static um_status score_positions(um_second *x, const um_nmf_state *state, const 
     const um_shape shape = um_matrix_get_info(s->matrix)->shape;
     double *beyond = NULL;
     double *spread = NULL;
-    um_status status = um_buffer_alloc(s->ctx, s->n, sizeof *beyond, "a map", &beyond);
-    if (status == UM_OK) {
-        status = um_buffer_alloc(s->ctx, s->n, sizeof *spread, "a map", &spread);
-    }
-    if (status == UM_OK) {
-        status = um_residual_expected(s, state, beyond, spread);
-    }
-    for (size_t p = 0; status == UM_OK && p < s->n; p++) {
-        beyond[p] = residual->map_weighted[p] / (double)s->noisy_columns - beyond[p];
-    }
+    um_status status = um_residual_beyond(s, state, residual->map_weighted, &beyond, &spread);
     for (size_t p = 0; status == UM_OK && p < s->n; p++) {
         double box = um_excess_box(shape.ny, shape.nx, beyond, spread, 0, (int64_t)p);
         x->score[p] = s->u[p] > 0 && spread[p] > 0 ? fmax(beyond[p] / spread[p], box) : NAN;
