@@ -91,7 +91,6 @@ typedef struct um_identified {
     um_match runner_up;   /* the best of another candidate */
     double margin;        /* best.score - runner_up.score */
     double chance;        /* of a score as high in patterns that no candidate explains; NaN: not asked */
-    bool apart;           /* compared without what it shares with the strongest component */
     double halo_per_A;    /* of "amorphous": where the ring lies */
     int32_t orientation;  /* components of one phase within 5 degrees have the same number, from 0; -1 = no phase */
     char reason[200];     /* one sentence */
