@@ -175,9 +175,6 @@ static int on_step(reading *r, plan_step *step, const char *section, const char 
         return 1;
     }
     step->wanted = !step->off;
-    if (step->command == NULL) {
-        return fail(r, section, name, "this build has no such command");
-    }
     if (step == &r->p->step[PLAN_NMF] && strcmp(name, "joint") == 0) {
         r->p->joint = is_yes(value);
         r->joint_said = true;
@@ -243,7 +240,7 @@ static void follow_up(plan *p)
     plan_step *step = p->step;
     bool whole = p->conditions > 0 || step[PLAN_MEASURE].wanted;
     for (size_t i = 0; whole && i < sizeof chain / sizeof chain[0]; i++) {
-        step[chain[i]].wanted = !step[chain[i]].off && step[chain[i]].command != NULL;
+        step[chain[i]].wanted = !step[chain[i]].off;
     }
     step[PLAN_CHOOSE].wanted = step[PLAN_CHOOSE].wanted && step[PLAN_NMF].wanted && !plan_has(&step[PLAN_NMF], "k");
     step[PLAN_MEASURE].wanted = step[PLAN_MEASURE].wanted && step[PLAN_SEGMENT].wanted;
@@ -256,9 +253,6 @@ static um_status check_steps(cli *c, plan *p)
     const char *first = p->files[0];
     um_status status = UM_OK;
     for (int i = 0; i < PLAN_STAGES && status == UM_OK; i++) {
-        if (p->step[i].command == NULL) {
-            continue;
-        }
         cli sub = {0};
         status = plan_command(c, p, &p->step[i], &first, 1, NULL, 0, words, &sub);
         sub.ctx = NULL;
